@@ -1,0 +1,73 @@
+#!/usr/bin/env node
+/**
+ * The `cardwright` command. Each sub-command is one file in `commands/`.
+ *
+ * Exit codes: 0 done, 1 the card was not made or a process failed, 2 the command line is wrong.
+ */
+import { Command, InvalidArgumentError } from 'commander';
+import { issueCardCommand } from './commands/card-issue.ts';
+import { demoCommand } from './commands/demo.ts';
+import { resetCommand } from './commands/reset.ts';
+import { showOrderCommand } from './commands/order-show.ts';
+import { startCommand } from './commands/start.ts';
+
+function secureChannel(value: string): 'SCP02' | 'SCP03' {
+  if (value === 'SCP02' || value === 'SCP03') return value;
+  throw new InvalidArgumentError('It is SCP02 or SCP03.');
+}
+
+const program = new Command('cardwright')
+  .description(
+    'Instant issuance of payment cards: D1-compatible back end, station agent, simulated hardware.',
+  )
+  .exitOverride((error) => {
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  });
+
+program
+  .command('demo')
+  .description('make one card from order to hand-over, then stop')
+  .option('--name <name>', 'name on the card', 'TARO YAMADA')
+  .option('--json', 'print one JSON object instead of the timeline')
+  .option('--fault <name>', 'make the simulated hardware fail; see --list-faults')
+  .option('--list-faults', 'list the faults of the simulated hardware')
+  .option(
+    '--secure-channel <protocol>',
+    'what the simulated chips speak: SCP03 or SCP02',
+    secureChannel,
+    'SCP03',
+  )
+  .action(demoCommand);
+
+program
+  .command('start')
+  .description('start the whole system and keep it running')
+  .option(
+    '--secure-channel <protocol>',
+    'what the simulated chips speak: SCP03 or SCP02',
+    secureChannel,
+    'SCP03',
+  )
+  .option('--realistic', 'let the simulated printer take as long as a real one')
+  .action(startCommand);
+
+program.command('reset').description('remove everything that demo and start have made').action(resetCommand);
+
+const card = program.command('card').description('cards');
+card
+  .command('issue')
+  .description('order a card through the running system and wait for it')
+  .requiredOption('--name <name>', 'name on the card')
+  .option('--second-name <name>', 'second printed line, for example in Japanese')
+  .option('--station <id>', 'personalization station')
+  .option('--json', 'print one JSON object')
+  .action(issueCardCommand);
+
+const order = program.command('order').description('orders');
+order
+  .command('show')
+  .description('show what the running system knows of an order')
+  .argument('<operationId>')
+  .action(showOrderCommand);
+
+await program.parseAsync();

@@ -1,0 +1,161 @@
+/**
+ * The whole system on one machine: provision, start in order, talk to it, stop it.
+ *
+ * Order matters only for the first start: the issuer needs the vault's public key. Afterwards any process may
+ * die and come back in any order.
+ */
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { check, operatorPaths, OrderView, vaultPaths, VaultPublicKeys } from '@cardwright/protocol';
+import { createMtlsClient, type MtlsClient } from '@cardwright/runtime';
+import { sandboxFacts, type SandboxLayout, type SandboxPorts } from './layout.ts';
+import { provisionSandbox, type SandboxSettings, writeIssuerConfig } from './provision.ts';
+import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
+
+export interface IssuedCard {
+  readonly cardId: string;
+  readonly operationId: string;
+}
+
+/** A card as the reference issuer sees it. */
+export interface IssuerCardView extends IssuedCard {
+  readonly status: string;
+  readonly detailsStatus: string;
+  readonly errorCode?: string;
+  readonly notifications: readonly Record<string, unknown>[];
+}
+
+export interface Sandbox {
+  readonly layout: SandboxLayout;
+  readonly supervisor: Supervisor;
+  readonly urls: Readonly<Record<'issuerApp' | 'issuerApi' | 'openApi' | 'operatorApi', string>>;
+  issueCard(request: Readonly<Record<string, unknown>>): Promise<IssuedCard>;
+  issuerView(cardId: string): Promise<IssuerCardView>;
+  orderView(operationId: string): Promise<OrderView>;
+  /** Calls `look` until it returns a value. @throws after `limitMs`, naming `what` */
+  until<T>(what: string, look: () => Promise<T | undefined>, limitMs?: number): Promise<T>;
+  stop(): Promise<void>;
+}
+
+/** Ports that are free right now. */
+export async function freePorts(): Promise<SandboxPorts> {
+  const servers = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const [
+    issuerApi = 0,
+    station = 0,
+    operator = 0,
+    vault = 0,
+    notifications = 0,
+    issuerApp = 0,
+    printer = 0,
+    chip = 0,
+  ] = ports;
+  return { issuerApi, station, operator, vault, notifications, issuerApp, printer, chip };
+}
+
+async function fetchRecipientKey(layout: SandboxLayout): Promise<unknown> {
+  const client = createMtlsClient({
+    origin: `https://localhost:${String(layout.ports.vault)}`,
+    caFile: join(layout.pki, 'internal-ca.pem'),
+    certFile: join(layout.operator, 'vault-client.pem'),
+    keyFile: join(layout.operator, 'vault-client.key'),
+  });
+  try {
+    const answer = await client.request({ method: 'GET', path: vaultPaths.publicKeys });
+    const checked = check(VaultPublicKeys, JSON.parse(answer.body));
+    if (!checked.ok) throw new Error(`the vault's public keys are malformed at ${checked.field}`);
+    const key = checked.value.recipientKeys.find((entry) => entry.issuerId === sandboxFacts.issuerId);
+    if (key === undefined) throw new Error('the vault has no key for the sandbox issuer');
+    return key.jwk;
+  } finally {
+    await client.close();
+  }
+}
+
+/** A client of the operator API of the sandbox in `layout`. */
+export function operatorClient(layout: SandboxLayout): MtlsClient {
+  return createMtlsClient({
+    origin: `https://localhost:${String(layout.ports.operator)}`,
+    caFile: join(layout.pki, 'server-ca.pem'),
+    certFile: join(layout.operator, 'operator.pem'),
+    keyFile: join(layout.operator, 'operator.key'),
+  });
+}
+
+/** What an operator sees of an order. @throws when the answer is not an order */
+export async function readOrderView(client: MtlsClient, operationId: string): Promise<OrderView> {
+  const answer = await client.request({ method: 'GET', path: operatorPaths.order(operationId) });
+  if (answer.status !== 200) throw new Error(`the operator API answered ${String(answer.status)}`);
+  const checked = check(OrderView, JSON.parse(answer.body));
+  if (!checked.ok) throw new Error(`the order view is malformed at ${checked.field}`);
+  return checked.value;
+}
+
+/** Asks the reference issuer, over its loopback API. @throws with the issuer's own words on refusal */
+export async function askIssuer(origin: string, path: string, body?: unknown): Promise<unknown> {
+  const answer = await fetch(`${origin}${path}`, {
+    ...(body === undefined
+      ? {}
+      : { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`the issuer refused (${String(answer.status)}): ${text}`);
+  return JSON.parse(text) as unknown;
+}
+
+/** Brings the whole system up. @throws ComponentStartError when a process cannot start */
+export async function startSandbox(
+  settings: SandboxSettings,
+  options: Pick<SupervisorOptions, 'environment' | 'onRestart'> = {},
+): Promise<Sandbox> {
+  const layout = await provisionSandbox(settings);
+  const supervisor = createSupervisor({ layout, ...options });
+  const operator = operatorClient(layout);
+  const issuerApp = `http://127.0.0.1:${String(layout.ports.issuerApp)}`;
+  const stop = async (): Promise<void> => {
+    await supervisor.stop();
+    await operator.close();
+  };
+  try {
+    await Promise.all([supervisor.start('vault'), supervisor.start('simulator')]);
+    writeIssuerConfig(layout, await fetchRecipientKey(layout));
+    await supervisor.start('server');
+    await Promise.all([supervisor.start('agent'), supervisor.start('issuer')]);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const issuerApi = `https://localhost:${String(layout.ports.issuerApi)}`;
+  return {
+    layout,
+    supervisor,
+    urls: {
+      issuerApp,
+      issuerApi,
+      openApi: `${issuerApi}/openapi.json`,
+      operatorApi: `https://localhost:${String(layout.ports.operator)}`,
+    },
+    issueCard: async (request) => (await askIssuer(issuerApp, '/api/cards', request)) as IssuedCard,
+    issuerView: async (cardId) => (await askIssuer(issuerApp, `/api/cards/${cardId}`)) as IssuerCardView,
+    orderView: (operationId) => readOrderView(operator, operationId),
+    until: async (what, look, limitMs = 60_000) => {
+      const deadline = Date.now() + limitMs;
+      for (;;) {
+        const found = await look();
+        if (found !== undefined) return found;
+        if (Date.now() > deadline) throw new Error(`gave up after ${String(limitMs)} ms: ${what}`);
+        await pause(40);
+      }
+    },
+    stop,
+  };
+}

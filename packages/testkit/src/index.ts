@@ -1,0 +1,2 @@
+/** Shared by tests only; nothing that runs in production imports it. */
+export * from './canary-scan.ts';
