@@ -1,0 +1,137 @@
+/**
+ * Clear keys of the software adapter while the process lives, behind handles.
+ *
+ * Invariants: a key is reached only through `use`, which checks the usage matrix first; what a handle claims about
+ * itself is compared, never trusted; symmetric bytes are wiped when a key is released and when the ring closes;
+ * the number of temporary keys is bounded, so that a caller that forgets `release` fails loudly.
+ */
+import { type KeyObject, randomUUID } from 'node:crypto';
+import { type KeyAlgorithm, KeyError, type KeyHandle, type KeyUsage } from './key-port.ts';
+import {
+  algorithmsByUsage,
+  type DerivationMethod,
+  type KeyOperation,
+  mayDerive,
+  mayUse,
+} from './key-usage.ts';
+
+export type KeyMaterial =
+  | { readonly kind: 'symmetric'; readonly bytes: Uint8Array }
+  | { readonly kind: 'private'; readonly key: KeyObject };
+
+interface RingEntry {
+  readonly handle: KeyHandle;
+  readonly material: KeyMaterial;
+  readonly isNamed: boolean;
+}
+
+export class KeyRing {
+  readonly #entries = new Map<string, RingEntry>();
+  readonly #maxTemporaryKeys: number;
+  #temporaryKeys = 0;
+  #isClosed = false;
+
+  constructor(maxTemporaryKeys: number) {
+    this.#maxTemporaryKeys = maxTemporaryKeys;
+  }
+
+  addNamed(name: string, algorithm: KeyAlgorithm, usage: KeyUsage, material: KeyMaterial): KeyHandle {
+    return this.#add({ id: name, algorithm, usage }, material, true);
+  }
+
+  /** A derived or generated key under a random id. @throws KeyError KEY_STORE when the bound is reached */
+  addTemporary(algorithm: KeyAlgorithm, usage: KeyUsage, material: KeyMaterial): KeyHandle {
+    if (this.#temporaryKeys >= this.#maxTemporaryKeys) {
+      wipe(material);
+      throw new KeyError('KEY_STORE', `more than ${this.#maxTemporaryKeys} derived keys are held`);
+    }
+    return this.#add({ id: randomUUID(), algorithm, usage }, material, false);
+  }
+
+  #add(handle: KeyHandle, material: KeyMaterial, isNamed: boolean): KeyHandle {
+    if (this.#isClosed || this.#entries.has(handle.id)) {
+      wipe(material);
+      throw new KeyError('KEY_STORE', `key ${handle.id} cannot be added`);
+    }
+    const frozen = Object.freeze(handle);
+    this.#entries.set(handle.id, { handle: frozen, material, isNamed });
+    if (!isNamed) this.#temporaryKeys++;
+    return frozen;
+  }
+
+  /** @throws KeyError KEY_NOT_FOUND */
+  find(name: string): KeyHandle {
+    const entry = this.#entries.get(name);
+    if (!entry?.isNamed) throw new KeyError('KEY_NOT_FOUND', `key ${name} is not held`);
+    return entry.handle;
+  }
+
+  namedHandles(): KeyHandle[] {
+    return [...this.#entries.values()].filter((entry) => entry.isNamed).map((entry) => entry.handle);
+  }
+
+  /** @throws KeyError KEY_NOT_FOUND for an unknown or released handle, KEY_USAGE for a forbidden operation */
+  use(handle: KeyHandle, operation: KeyOperation): KeyMaterial {
+    const entry = this.#entries.get(handle.id);
+    if (!entry) throw new KeyError('KEY_NOT_FOUND', `key ${handle.id} is not held`);
+    const { usage, algorithm } = entry.handle;
+    if (handle.usage !== usage || handle.algorithm !== algorithm || !mayUse(operation, usage)) {
+      throw new KeyError('KEY_USAGE', `key ${handle.id} (${usage}) may not ${operation}`);
+    }
+    return entry.material;
+  }
+
+  /** Bytes of a symmetric key of one of `algorithms`; they belong to the ring and must not be kept. */
+  useSymmetric(handle: KeyHandle, operation: KeyOperation, algorithms: readonly KeyAlgorithm[]): Uint8Array {
+    const material = this.use(handle, operation);
+    if (material.kind !== 'symmetric' || !algorithms.includes(handle.algorithm)) {
+      throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.algorithm}) may not ${operation}`);
+    }
+    return material.bytes;
+  }
+
+  usePrivate(handle: KeyHandle, operation: KeyOperation): KeyObject {
+    const material = this.use(handle, operation);
+    if (material.kind !== 'private') {
+      throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.algorithm}) may not ${operation}`);
+    }
+    return material.key;
+  }
+
+  /** The parent's bytes, once it is certain that the child may exist. */
+  useAsParent(
+    handle: KeyHandle,
+    method: DerivationMethod,
+    childUsage: KeyUsage,
+    algorithms: readonly KeyAlgorithm[],
+  ): Uint8Array {
+    const bytes = this.useSymmetric(handle, method, algorithms);
+    if (
+      !mayDerive(method, handle.usage, childUsage) ||
+      !algorithmsByUsage[childUsage].includes(handle.algorithm)
+    ) {
+      throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.usage}) may not become ${childUsage}`);
+    }
+    return bytes;
+  }
+
+  release(handle: KeyHandle): void {
+    const entry = this.#entries.get(handle.id);
+    if (!entry || entry.isNamed) return;
+    this.#entries.delete(handle.id);
+    this.#temporaryKeys--;
+    wipe(entry.material);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const entry of this.#entries.values()) wipe(entry.material);
+    this.#entries.clear();
+    this.#temporaryKeys = 0;
+  }
+}
+
+/** Private keys live in OpenSSL's memory and go with their KeyObject; only our own buffers can be wiped. */
+function wipe(material: KeyMaterial): void {
+  if (material.kind === 'symmetric') material.bytes.fill(0);
+}

@@ -1,0 +1,253 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import {
+  type KeyAlgorithm,
+  KeyError,
+  type KeyHandle,
+  type KeyPort,
+  type KeyUsage,
+  type SoftwareKeys,
+} from '../src/index.ts';
+import { openTestKeys } from './key-fixture.ts';
+
+/** A key of every usage in every algorithm it may have. */
+type Kind = `${KeyUsage}/${KeyAlgorithm}`;
+type Bench = ReadonlyMap<Kind, KeyHandle>;
+
+async function makeBench(keys: SoftwareKeys): Promise<Bench> {
+  const bench = new Map<Kind, KeyHandle>();
+  const put = async (handle: Promise<KeyHandle>): Promise<KeyHandle> => {
+    const made = await handle;
+    bench.set(`${made.usage}/${made.algorithm}`, made);
+    return made;
+  };
+  const tdes = (usage: KeyUsage): Promise<KeyHandle> =>
+    put(keys.ensure(`${usage}/tdes`, { algorithm: 'TDES-2KEY', usage }));
+  const imk = await tdes('IMK-AC');
+  await tdes('IMK-SMI');
+  await tdes('IMK-SMC');
+  await tdes('CVK');
+  await tdes('KMC');
+  const cardTdes = await tdes('CARD-STATIC');
+  await put(keys.deriveTdesCbc(cardTdes, randomBytes(16), 'CARD-SESSION'));
+  for (const algorithm of ['AES-128', 'AES-256'] as const) {
+    await put(keys.ensure(`kmc/${algorithm}`, { algorithm, usage: 'KMC' }));
+    const card = await put(keys.ensure(`card/${algorithm}`, { algorithm, usage: 'CARD-STATIC' }));
+    const inputs = algorithm === 'AES-128' ? [randomBytes(32)] : [randomBytes(32), randomBytes(32)];
+    await put(keys.deriveAesCmac(card, inputs, 'CARD-SESSION'));
+  }
+  const udk = await put(keys.deriveTdesEcb(imk, randomBytes(16), 'UDK', true));
+  await put(keys.deriveTdesEcb(udk, randomBytes(16), 'AC-SESSION', true));
+  await put(keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1024 }));
+  await put(keys.ensure('issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1024 }));
+  await put(keys.generateRsa(1024, 3, 'ICC'));
+  await put(keys.ensure('jwe/1', { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' }));
+  await put(keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' }));
+  await put(keys.ensure('token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }));
+  return bench;
+}
+
+function pick(bench: Bench, kind: Kind): KeyHandle {
+  const handle = bench.get(kind);
+  assert.ok(handle, kind);
+  return handle;
+}
+
+const tdesKinds: readonly Kind[] = [
+  'IMK-AC/TDES-2KEY',
+  'IMK-SMI/TDES-2KEY',
+  'IMK-SMC/TDES-2KEY',
+  'CVK/TDES-2KEY',
+  'KMC/TDES-2KEY',
+  'CARD-STATIC/TDES-2KEY',
+  'CARD-SESSION/TDES-2KEY',
+  'UDK/TDES-2KEY',
+  'AC-SESSION/TDES-2KEY',
+];
+const aesSession: readonly Kind[] = ['CARD-SESSION/AES-128', 'CARD-SESSION/AES-256'];
+
+interface Case {
+  readonly run: (keys: KeyPort, key: KeyHandle, bench: Bench) => Promise<unknown>;
+  /** Everything else must be refused. */
+  readonly allowed: readonly Kind[];
+}
+
+const iv8 = new Uint8Array(8);
+const iv16 = new Uint8Array(16);
+const block = new Uint8Array(16).fill(7);
+
+/** The expected policy, written down a second time on purpose. */
+const cases: Readonly<Record<string, Case>> = {
+  tdesCbcEncrypt: {
+    run: (keys, key) => keys.tdesCbcEncrypt(key, iv8, block),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  retailMac: {
+    run: (keys, key) => keys.retailMac(key, block, 2),
+    allowed: ['CARD-SESSION/TDES-2KEY', 'AC-SESSION/TDES-2KEY'],
+  },
+  desFirstHalfEncrypt: {
+    run: (keys, key) => keys.desFirstHalfEncrypt(key, iv8),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  aesCmac: { run: (keys, key) => keys.aesCmac(key, block), allowed: aesSession },
+  aesEcbEncrypt: { run: (keys, key) => keys.aesEcbEncrypt(key, block), allowed: aesSession },
+  aesCbcEncrypt: { run: (keys, key) => keys.aesCbcEncrypt(key, iv16, block), allowed: aesSession },
+  hmac: { run: (keys, key) => keys.hmac(key, block), allowed: ['TOKEN/HMAC-SHA256'] },
+  wrapForCardTdes: {
+    run: (keys, key, bench) => keys.wrapForCard(key, 'TDES-ECB', [pick(bench, 'UDK/TDES-2KEY')]),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  wrapForCardAes: {
+    run: (keys, key, bench) => keys.wrapForCard(key, 'AES-CBC', [pick(bench, 'UDK/TDES-2KEY')]),
+    allowed: ['CARD-STATIC/AES-128', 'CARD-STATIC/AES-256'],
+  },
+  wrappedForCard: {
+    run: (keys, key, bench) => keys.wrapForCard(pick(bench, 'CARD-SESSION/TDES-2KEY'), 'TDES-ECB', [key]),
+    allowed: ['UDK/TDES-2KEY'],
+  },
+  wrapRsaForCardTdes: {
+    run: (keys, key, bench) => keys.wrapRsaForCard(key, 'TDES-ECB', pick(bench, 'ICC/RSA')),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  wrapRsaForCardAes: {
+    run: (keys, key, bench) => keys.wrapRsaForCard(key, 'AES-CBC', pick(bench, 'ICC/RSA')),
+    allowed: ['CARD-STATIC/AES-128', 'CARD-STATIC/AES-256'],
+  },
+  wrappedRsaForCard: {
+    run: (keys, key, bench) => keys.wrapRsaForCard(pick(bench, 'CARD-STATIC/AES-128'), 'AES-CBC', key),
+    allowed: ['ICC/RSA'],
+  },
+  kcv: { run: (keys, key) => keys.kcv(key), allowed: tdesKinds },
+  rsaPublic: { run: (keys, key) => keys.rsaPublic(key), allowed: ['CA/RSA', 'ISSUER/RSA', 'ICC/RSA'] },
+  rsaRawSign: {
+    run: (keys, key) => keys.rsaRawSign(key, new Uint8Array(128).fill(1)),
+    allowed: ['CA/RSA', 'ISSUER/RSA'],
+  },
+  cvv: {
+    run: (keys, key) => keys.cvv(key, '4123456789012345', '8701', '101'),
+    allowed: ['CVK/TDES-2KEY'],
+  },
+  seal: { run: (keys, key) => keys.seal(key, block, 'c'), allowed: ['SEAL/AES-256'] },
+  unseal: {
+    run: async (keys, key, bench) => {
+      const sealed = await keys.seal(pick(bench, 'SEAL/AES-256'), block, 'c');
+      return keys.unseal(key, sealed, 'c');
+    },
+    allowed: ['SEAL/AES-256'],
+  },
+  sealRsa: {
+    run: (keys, key, bench) => keys.sealRsa(key, pick(bench, 'ICC/RSA'), 'c'),
+    allowed: ['SEAL/AES-256'],
+  },
+  sealedRsa: {
+    run: (keys, key, bench) => keys.sealRsa(pick(bench, 'SEAL/AES-256'), key, 'c'),
+    allowed: ['ICC/RSA'],
+  },
+  unsealRsa: {
+    run: async (keys, key, bench) => {
+      const sealed = await keys.sealRsa(pick(bench, 'SEAL/AES-256'), pick(bench, 'ICC/RSA'), 'c');
+      return keys.unsealRsa(key, sealed, 'c');
+    },
+    allowed: ['SEAL/AES-256'],
+  },
+  openJwe: {
+    // A key that may open gets as far as the JWE, which is none.
+    run: (keys, key) =>
+      keys.openJwe(key, 'a.b.c').catch((error: unknown) => {
+        if (!(error instanceof KeyError) || error.code !== 'JWE_INVALID') throw error;
+      }),
+    allowed: ['JWE-RECIPIENT/EC-P256'],
+  },
+  ecPublicJwk: { run: (keys, key) => keys.ecPublicJwk(key), allowed: ['JWE-RECIPIENT/EC-P256'] },
+};
+
+const portUsages: readonly KeyUsage[] = [
+  'IMK-AC',
+  'IMK-SMI',
+  'IMK-SMC',
+  'CVK',
+  'KMC',
+  'CARD-STATIC',
+  'CARD-SESSION',
+  'UDK',
+  'AC-SESSION',
+  'CA',
+  'ISSUER',
+  'ICC',
+  'JWE-RECIPIENT',
+  'SEAL',
+  'TOKEN',
+];
+
+test('each usage does its own operations and no other (K5)', async (t) => {
+  const { keys } = await openTestKeys(t);
+  const bench = await makeBench(keys);
+  assert.deepEqual(new Set([...bench.values()].map(({ usage }) => usage)), new Set(portUsages));
+  for (const [operation, { run, allowed }] of Object.entries(cases)) {
+    for (const [kind, key] of bench) {
+      if (allowed.includes(kind)) {
+        await assert.doesNotReject(run(keys, key, bench), `${operation} with ${kind}`);
+      } else {
+        await assert.rejects(run(keys, key, bench), { code: 'KEY_USAGE' }, `${operation} with ${kind}`);
+      }
+    }
+  }
+});
+
+test('a key becomes only what the derivation table says (K5)', async (t) => {
+  const { keys } = await openTestKeys(t);
+  const bench = await makeBench(keys);
+  const methods = {
+    deriveTdesEcb: (key: KeyHandle, usage: KeyUsage) => keys.deriveTdesEcb(key, block, usage, true),
+    deriveTdesCbc: (key: KeyHandle, usage: KeyUsage) => keys.deriveTdesCbc(key, block, usage),
+    deriveAesCmac: (key: KeyHandle, usage: KeyUsage) => keys.deriveAesCmac(key, [block], usage),
+  };
+  const allowed = new Set([
+    'deriveTdesEcb IMK-AC/TDES-2KEY UDK',
+    'deriveTdesEcb IMK-SMI/TDES-2KEY UDK',
+    'deriveTdesEcb IMK-SMC/TDES-2KEY UDK',
+    'deriveTdesEcb KMC/TDES-2KEY CARD-STATIC',
+    'deriveTdesEcb UDK/TDES-2KEY AC-SESSION',
+    'deriveTdesCbc CARD-STATIC/TDES-2KEY CARD-SESSION',
+    'deriveAesCmac KMC/AES-128 CARD-STATIC',
+    'deriveAesCmac KMC/AES-256 CARD-STATIC',
+    'deriveAesCmac CARD-STATIC/AES-128 CARD-SESSION',
+    'deriveAesCmac CARD-STATIC/AES-256 CARD-SESSION',
+  ]);
+  const done = new Set<string>();
+  for (const [method, derive] of Object.entries(methods)) {
+    for (const [kind, key] of bench) {
+      for (const usage of portUsages) {
+        const attempt = `${method} ${kind} ${usage}`;
+        if (allowed.has(attempt)) {
+          assert.equal((await derive(key, usage)).usage, usage);
+          done.add(attempt);
+        } else {
+          await assert.rejects(derive(key, usage), { code: 'KEY_USAGE' }, attempt);
+        }
+      }
+    }
+  }
+  assert.deepEqual(done, allowed);
+});
+
+test('a handle that claims another usage or algorithm is refused', async (t) => {
+  const { keys } = await openTestKeys(t);
+  const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
+  await assert.rejects(keys.retailMac({ ...imk, usage: 'CARD-SESSION' }, block, 2), { code: 'KEY_USAGE' });
+  await assert.rejects(keys.kcv({ ...imk, algorithm: 'AES-128' }), { code: 'KEY_USAGE' });
+  await assert.rejects(keys.kcv({ ...imk, id: 'imk-ac/2' }), { code: 'KEY_NOT_FOUND' });
+});
+
+test('card keys cannot be stored under a name, and no usage takes a foreign algorithm', async (t) => {
+  const { keys } = await openTestKeys(t);
+  for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
+    await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
+  }
+  for (const usage of ['IMK-AC', 'CVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
+    await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
+  }
+  assert.deepEqual(await keys.list(), []);
+});
