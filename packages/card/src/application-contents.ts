@@ -8,7 +8,7 @@ import { type DolEntry } from '@cardwright/emv';
 import { type CrtPrivateKey } from './crt-private-key.ts';
 import { type RecordFiles } from './record-files.ts';
 
-export interface DirectoryContents {
+interface DirectoryContents {
   readonly kind: 'directory';
   /** FCI proprietary template A5, whole. */
   readonly fciTemplate: Uint8Array;
@@ -44,7 +44,7 @@ export interface PaymentContents {
   readonly counters: PaymentCounters;
 }
 
-export interface PaymentCounters {
+interface PaymentCounters {
   atc: number;
   lastOnlineAtc: number;
   pinTriesLeft: number;

@@ -12,7 +12,7 @@ export type Selection =
   | { readonly kind: 'security-domain' }
   | { readonly kind: 'application'; readonly instance: ApplicationInstance };
 
-export type SelectionDecision =
+type SelectionDecision =
   | { readonly ok: true; readonly selection: Selection; readonly response: Uint8Array }
   | { readonly ok: false; readonly statusWord: StatusWord };
 

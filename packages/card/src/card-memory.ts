@@ -1,8 +1,8 @@
 /**
  * What the card remembers without power (EEPROM): life cycles, key sets, counters, application instances.
  *
- * Invariants: nothing here is cleared by a reset; a terminated card never changes again; an instance has
- * `contents` exactly when it was personalized.
+ * Invariants: nothing here is cleared by a reset; a terminated card never changes again; an instance
+ * has `contents` only after a complete personalization.
  */
 import { aesCmac, concatBytes, cpsCardKeyData, hex, kdf3Input, tdesEcbEncrypt, unhex } from '@cardwright/emv';
 import { type ApplicationContents } from './application-contents.ts';
@@ -57,8 +57,8 @@ export interface CardMemory {
 }
 
 export const ISD_AID = unhex('A000000151000000');
-export const PSE_AID = new TextEncoder().encode('1PAY.SYS.DDF01');
-export const PPSE_AID = new TextEncoder().encode('2PAY.SYS.DDF01');
+const PSE_AID = new TextEncoder().encode('1PAY.SYS.DDF01');
+const PPSE_AID = new TextEncoder().encode('2PAY.SYS.DDF01');
 export const REFERENCE_APPLICATION_AID = unhex('F0434152440001');
 
 /** The load file in ROM, and its modules: what INSTALL [for install] may instantiate. */

@@ -67,7 +67,7 @@ export function decideSecondCryptogram(
 }
 
 /** Everything the card verification results report. */
-export interface VerificationFacts {
+interface VerificationFacts {
   readonly first: CryptogramType;
   readonly second: 'AAC' | 'TC' | 'not-requested';
   readonly isCdaPerformed: boolean;

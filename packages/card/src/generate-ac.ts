@@ -45,13 +45,13 @@ import { type StatusWord, SW, accept, refuse } from './status-word.ts';
 /** What a verified issuer answer asks of the card as a whole. */
 export type BlockOrder = 'block-application' | 'block-card';
 
-export interface GenerateAcOutcome {
+interface GenerateAcOutcome {
   readonly response: Uint8Array;
   readonly transaction: PaymentTransaction;
   readonly blockOrder?: BlockOrder;
 }
 
-export interface GenerateAcServices {
+interface GenerateAcServices {
   readonly random: (bytes: number) => Uint8Array;
   readonly signsAac: boolean;
 }

@@ -12,14 +12,14 @@ import { type BlockOrder, performGenerateAc } from './generate-ac.ts';
 import { type InitiatedTransaction, type PaymentTransaction } from './payment-transaction.ts';
 import { type StatusWord, SW, accept, refuse } from './status-word.ts';
 
-export interface PaymentOutcome {
+interface PaymentOutcome {
   readonly response: Uint8Array;
   readonly transaction: PaymentTransaction;
   /** What the issuer ordered in a verified CSU. */
   readonly blockOrder?: BlockOrder;
 }
 
-export interface PaymentServices {
+interface PaymentServices {
   readonly random: (bytes: number) => Uint8Array;
   readonly signsAac: boolean;
 }

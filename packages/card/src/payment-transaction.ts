@@ -5,7 +5,7 @@
  * Invariant: each state holds exactly the data that exists in it, so a command that comes too early or too late
  * finds nothing to work with and is refused.
  */
-export type PinVerification = 'not-performed' | 'failed' | 'verified';
+type PinVerification = 'not-performed' | 'failed' | 'verified';
 
 export interface InitiatedTransaction {
   readonly stage: 'initiated';

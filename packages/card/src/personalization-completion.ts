@@ -20,7 +20,7 @@ import { type CrtPrivateKey, crtPrivateKeyOf } from './crt-private-key.ts';
 import { RecordFiles, recordPlace } from './record-files.ts';
 import { type StatusWord, SW } from './status-word.ts';
 
-export type CompletionDecision =
+type CompletionDecision =
   | { readonly ok: true; readonly contents: ApplicationContents }
   | { readonly ok: false; readonly statusWord: StatusWord };
 

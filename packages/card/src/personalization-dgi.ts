@@ -16,7 +16,7 @@ const KCV_BYTES = 3;
 const APPLICATION_KEYS = 3;
 const PIN_BLOCK_BYTES = 8;
 
-export const CRT_DGIS = ['8201', '8202', '8203', '8204', '8205'] as const;
+const CRT_DGIS = ['8201', '8202', '8203', '8204', '8205'] as const;
 
 interface DgiRule {
   readonly isSecret: boolean;

@@ -44,10 +44,6 @@ export class RecordFiles {
     return this.#files.get(sfi)?.has(record) ?? false;
   }
 
-  hasFile(sfi: number): boolean {
-    return this.#files.has(sfi);
-  }
-
   /** Every record, file by file in ascending order. */
   all(): Uint8Array[] {
     return [...this.#files.entries()]

@@ -23,7 +23,7 @@ export interface PendingSecureChannel {
   authenticate(command: CommandApdu): AuthenticationVerdict;
 }
 
-export type AuthenticationVerdict =
+type AuthenticationVerdict =
   | { readonly ok: true; readonly channel: SecureChannel }
   | { readonly ok: false; readonly statusWord: StatusWord };
 
@@ -69,7 +69,7 @@ export class StatefulChannel<Channel extends { readonly level: number }> impleme
   }
 }
 
-export type UnwrapFunction<Channel> = (
+type UnwrapFunction<Channel> = (
   channel: Channel,
   command: CommandApdu,
 ) => UnwrappedCommand<Channel> | UnwrapFailure;

@@ -54,7 +54,7 @@ interface PersonalizationRun {
   progress: StoreDataProgress;
 }
 
-export interface SecurityDomainServices {
+interface SecurityDomainServices {
   readonly random: (bytes: number) => Uint8Array;
   readonly knobs: CardKnobs;
 }

@@ -31,7 +31,7 @@ export const STORE_DATA_START: StoreDataProgress = {
   isPartialEnciphered: false,
 };
 
-export type StoreDataDecision =
+type StoreDataDecision =
   | {
       readonly ok: true;
       readonly dgis: readonly ReceivedDgi[];

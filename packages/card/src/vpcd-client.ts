@@ -105,9 +105,8 @@ function splitFrames(bytes: Uint8Array): { frames: Uint8Array[]; rest: Uint8Arra
 async function serveFrame(card: VirtualCard, socket: Socket, frame: Uint8Array): Promise<void> {
   if (socket.destroyed || frame.length === 0) return;
   const answer = frame.length === 1 ? control(card, frame[0] ?? 0) : await command(card, socket, frame);
-  if (answer !== undefined && !socket.destroyed) {
-    socket.write(concatBytes(uintBytes(answer.length, LENGTH_BYTES), answer));
-  }
+  // Writing to a socket that was closed meanwhile is harmless: it is dropped.
+  if (answer !== undefined) socket.write(concatBytes(uintBytes(answer.length, LENGTH_BYTES), answer));
 }
 
 /** Only the request for the ATR is answered, and by a mute card not even that. */

@@ -12,30 +12,27 @@ export const maxJsonDepth = 16;
 
 /** Parses JSON text. On refusal `field` is the dotted name of the duplicate member, else empty. */
 export function parseStrictJson(text: string): StrictJson {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { ok: false, problem: 'syntax', field: '' };
+  }
+  // The visitor below recurses: thousands of brackets would overflow its stack.
+  if (isTooDeep(text)) return { ok: false, problem: 'depth', field: '' };
   const members: Set<string>[] = [];
-  let depth = 0;
   let refusal: Extract<StrictJson, { ok: false }> | undefined;
-  const refuse = (problem: 'syntax' | 'duplicate' | 'depth', field = ''): void => {
+  const refuse = (problem: 'syntax' | 'duplicate', field = ''): void => {
     refusal ??= { ok: false, problem, field };
-  };
-  const open = (): void => {
-    depth += 1;
-    if (depth > maxJsonDepth) refuse('depth');
   };
   visit(
     text,
     {
       onObjectBegin: () => {
         members.push(new Set());
-        open();
       },
       onObjectEnd: () => {
         members.pop();
-        depth -= 1;
-      },
-      onArrayBegin: open,
-      onArrayEnd: () => {
-        depth -= 1;
       },
       onObjectProperty: (name, _offset, _length, _line, _character, pathSupplier) => {
         const seen = members.at(-1);
@@ -53,12 +50,25 @@ export function parseStrictJson(text: string): StrictJson {
     },
     { disallowComments: true, allowTrailingComma: false, allowEmptyContent: false },
   );
-  if (refusal !== undefined) return refusal;
-  try {
-    return { ok: true, value: JSON.parse(text) as unknown };
-  } catch {
-    return { ok: false, problem: 'syntax', field: '' };
+  return refusal ?? { ok: true, value };
+}
+
+/** True when valid JSON text nests deeper than `maxJsonDepth`. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (inString) {
+      if (character === '\\') i += 1;
+      else if (character === '"') inString = false;
+    } else if (character === '"') inString = true;
+    else if (character === '{' || character === '[') {
+      depth += 1;
+      if (depth > maxJsonDepth) return true;
+    } else if (character === '}' || character === ']') depth -= 1;
   }
+  return false;
 }
 
 function dotted(path: readonly (string | number)[]): string {

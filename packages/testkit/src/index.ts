@@ -1,2 +1,3 @@
 /** Shared by tests only; nothing that runs in production imports it. */
 export * from './canary-scan.ts';
+export * from './test-authority.ts';

@@ -4,17 +4,16 @@
  * Invariant: a folder is complete or absent. Everything is made in a folder beside it and renamed into place,
  * so that a kill in the middle leaves nothing half-made. Private CA keys are not kept: nothing needs them again.
  */
-import { randomBytes, type webcrypto } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
-  type Authority,
-  issueCertificate,
-  makeAuthority,
-  makeEcKey,
-  writePublic,
-  writeSecret,
-} from './certificates.ts';
+  type CertificateAuthority,
+  createAuthority,
+  createEcKeyPair,
+  type EcKeyPair,
+} from '@cardwright/runtime/certificate-authority';
+import { issueInto, writePublic, writeSecret } from './secret-file.ts';
 import { sandboxFacts as facts, type SandboxLayout, sandboxLayout, type SandboxPorts } from './layout.ts';
 
 export interface SandboxSettings {
@@ -27,14 +26,16 @@ export interface SandboxSettings {
   readonly takeAfterMs: number | null;
 }
 
+const validityMs = 365 * 24 * 3600 * 1000;
+
 interface Authorities {
-  readonly server: Authority;
-  readonly internal: Authority;
-  readonly issuerClients: Authority;
-  readonly stations: Authority;
-  readonly operators: Authority;
-  readonly outbound: Authority;
-  readonly bank: Authority;
+  readonly server: CertificateAuthority;
+  readonly internal: CertificateAuthority;
+  readonly issuerClients: CertificateAuthority;
+  readonly stations: CertificateAuthority;
+  readonly operators: CertificateAuthority;
+  readonly outbound: CertificateAuthority;
+  readonly bank: CertificateAuthority;
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
@@ -42,9 +43,9 @@ const caFile = (name: keyof Authorities): string => `../pki/${name}-ca.pem`;
 const local = (port: number): string => `https://localhost:${String(port)}`;
 
 async function makeAuthorities(layout: SandboxLayout): Promise<Authorities> {
-  const make = async (file: keyof Authorities, commonName: string): Promise<Authority> => {
-    const authority = await makeAuthority(`Cardwright sandbox ${commonName}`);
-    writePublic(join(layout.pki, `${file}-ca.pem`), authority.certificate.toString('pem') + '\n');
+  const make = async (file: keyof Authorities, commonName: string): Promise<CertificateAuthority> => {
+    const authority = await createAuthority(`Cardwright sandbox ${commonName}`, validityMs);
+    writePublic(join(layout.pki, `${file}-ca.pem`), authority.ca);
     return authority;
   };
   return {
@@ -61,16 +62,20 @@ async function makeAuthorities(layout: SandboxLayout): Promise<Authorities> {
 async function provisionVault(layout: SandboxLayout, ca: Authorities): Promise<void> {
   const folder = layout.component('vault');
   const tls = { certFile: 'tls.pem', keyFile: 'tls.key' };
-  await issueCertificate(ca.internal, { commonName: 'vault', use: 'server' }, inFolder(folder, tls));
-  const serverThumbprint = await issueCertificate(
+  await issueInto(folder, 'tls', ca.internal, 'vault', 'server');
+  const serverThumbprint = await issueInto(
+    layout.component('server'),
+    'vault-client',
     ca.internal,
-    { commonName: 'server', use: 'client' },
-    inFolder(layout.component('server'), { certFile: 'vault-client.pem', keyFile: 'vault-client.key' }),
+    'server',
+    'client',
   );
-  const sandboxThumbprint = await issueCertificate(
+  const sandboxThumbprint = await issueInto(
+    layout.operator,
+    'vault-client',
     ca.internal,
-    { commonName: 'sandbox', use: 'client' },
-    inFolder(layout.operator, { certFile: 'vault-client.pem', keyFile: 'vault-client.key' }),
+    'sandbox',
+    'client',
   );
   writeSecret(join(folder, 'master.key'), randomBytes(32));
   writePublic(
@@ -91,9 +96,9 @@ async function provisionVault(layout: SandboxLayout, ca: Authorities): Promise<v
 
 interface Registrations {
   readonly issuerThumbprint: string;
-  readonly issuerSigningKey: webcrypto.JsonWebKey;
+  readonly issuerSigningKey: EcKeyPair['publicJwk'];
   readonly stationThumbprint: string;
-  readonly stationPayloadKey: webcrypto.JsonWebKey;
+  readonly stationPayloadKey: EcKeyPair['publicJwk'];
   readonly oauthSecret: string;
 }
 
@@ -102,11 +107,7 @@ async function provisionStation(
   ca: Authorities,
 ): Promise<Pick<Registrations, 'stationThumbprint' | 'stationPayloadKey'>> {
   const folder = layout.component('agent');
-  const stationThumbprint = await issueCertificate(
-    ca.stations,
-    { commonName: facts.stationId, use: 'client' },
-    inFolder(folder, { certFile: 'station.pem', keyFile: 'station.key' }),
-  );
+  const stationThumbprint = await issueInto(folder, 'station', ca.stations, facts.stationId, 'client');
   const stationPayloadKey = await makeEcKey(join(folder, 'payload.key'));
   writePublic(
     layout.configFile('agent'),
@@ -138,15 +139,13 @@ async function provisionIssuer(
   ca: Authorities,
 ): Promise<Pick<Registrations, 'issuerThumbprint' | 'issuerSigningKey' | 'oauthSecret'>> {
   const folder = layout.component('issuer');
-  await issueCertificate(
-    ca.bank,
-    { commonName: 'bank notifications', use: 'server' },
-    inFolder(folder, { certFile: 'tls.pem', keyFile: 'tls.key' }),
-  );
-  const issuerThumbprint = await issueCertificate(
+  await issueInto(folder, 'tls', ca.bank, 'bank notifications', 'server');
+  const issuerThumbprint = await issueInto(
+    folder,
+    'd1-client',
     ca.issuerClients,
-    { commonName: `${facts.issuerId} PPR`, use: 'client' },
-    inFolder(folder, { certFile: 'd1-client.pem', keyFile: 'd1-client.key' }),
+    `${facts.issuerId} PPR`,
+    'client',
   );
   const issuerSigningKey = await makeEcKey(join(folder, 'signing.key'));
   const oauthSecret = randomBytes(24).toString('base64url');
@@ -157,16 +156,8 @@ async function provisionIssuer(
 async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Registrations): Promise<void> {
   const folder = layout.component('server');
   const { ports } = layout;
-  await issueCertificate(
-    ca.server,
-    { commonName: 'localhost', use: 'server' },
-    inFolder(folder, { certFile: 'tls.pem', keyFile: 'tls.key' }),
-  );
-  await issueCertificate(
-    ca.outbound,
-    { commonName: 'cardwright notifications', use: 'client' },
-    inFolder(folder, { certFile: 'outbound.pem', keyFile: 'outbound.key' }),
-  );
+  await issueInto(folder, 'tls', ca.server, 'localhost', 'server');
+  await issueInto(folder, 'outbound', ca.outbound, 'cardwright notifications', 'client');
   await makeEcKey(join(folder, 'token-signing.key'));
   writeSecret(join(folder, 'oauth.secret'), known.oauthSecret);
   const keyIndexes = [facts.keyIndex];
@@ -280,11 +271,10 @@ export function writeIssuerConfig(layout: SandboxLayout, recipientJwk: unknown):
   );
 }
 
-function inFolder(
-  folder: string,
-  files: { certFile: string; keyFile: string },
-): { certFile: string; keyFile: string } {
-  return { certFile: join(folder, files.certFile), keyFile: join(folder, files.keyFile) };
+async function makeEcKey(keyFile: string): Promise<EcKeyPair['publicJwk']> {
+  const { privatePem, publicJwk } = await createEcKeyPair();
+  writeSecret(keyFile, privatePem);
+  return publicJwk;
 }
 
 /** Makes the sandbox folder unless it is there already, and returns its layout. */
@@ -305,11 +295,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   const station = await provisionStation(layout, ca);
   const issuer = await provisionIssuer(layout, ca);
   await provisionServer(layout, ca, { ...station, ...issuer });
-  await issueCertificate(
-    ca.operators,
-    { commonName: 'sandbox operator', use: 'client' },
-    inFolder(layout.operator, { certFile: 'operator.pem', keyFile: 'operator.key' }),
-  );
+  await issueInto(layout.operator, 'operator', ca.operators, 'sandbox operator', 'client');
   writeSimulatorConfig(layout, settings);
   writePublic(join(draft, 'ports.json'), json(settings.ports));
   renameSync(draft, settings.folder);

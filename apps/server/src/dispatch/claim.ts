@@ -1,0 +1,110 @@
+/**
+ * Claim: a station asks for its current job, else for the next one in its queue.
+ *
+ * Invariants: a station holds one job at a time; a lease raises the epoch (I5); an armed job is shown to its
+ * station again and never carries a payload a second time.
+ */
+import { armedJobStates } from '@cardwright/domain';
+import { type ClaimAnswer, type ClaimRequest } from '@cardwright/protocol';
+import { type StationConfig } from '../config.ts';
+import { scheduleWork } from '../due-work/due-work.ts';
+import { findOrder } from '../orders/order-record.ts';
+import { type Transaction } from '../store/store.ts';
+import { type JobRow, type OrderRow } from '../store/tables.ts';
+import { accept, type DispatchParts, type StationResult } from './dispatch-parts.ts';
+import { moveJob } from './job-record.ts';
+
+interface Claimed {
+  readonly job: JobRow;
+  readonly order: OrderRow;
+}
+
+async function findHeldJob(tx: Transaction, stationId: string): Promise<JobRow | undefined> {
+  return tx.db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('station_id', '=', stationId)
+    .where('state', 'in', ['leased', ...armedJobStates])
+    .executeTakeFirst();
+}
+
+async function findNextJob(tx: Transaction, stationId: string): Promise<JobRow | undefined> {
+  return tx.db
+    .selectFrom('jobs')
+    .selectAll()
+    .where('station_id', '=', stationId)
+    .where('state', '=', 'queued')
+    .orderBy('queued_at')
+    .orderBy('job_id')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+/** Extends a live lease under its own epoch, or starts a new one. */
+async function lease(parts: DispatchParts, tx: Transaction, job: JobRow, at: number): Promise<JobRow> {
+  const leaseUntil = at + parts.times.leaseMs;
+  await scheduleWork(tx, 'lease_expiry', job.job_id, leaseUntil);
+  if (job.state === 'leased' && (job.lease_until ?? 0) > at) {
+    await tx.db.updateTable('jobs').set({ lease_until: leaseUntil }).where('job_id', '=', job.job_id).execute();
+    return { ...job, lease_until: leaseUntil };
+  }
+  const queued = job.state === 'leased' ? await moveJob(tx, job, { to: 'queued', at }) : job;
+  return moveJob(tx, queued, { to: 'leased', at, leaseUntil });
+}
+
+/** Writes down that a station was heard. */
+export async function noteStationSeen(
+  tx: Transaction,
+  stationId: string,
+  at: number,
+  claim?: ClaimRequest,
+): Promise<void> {
+  await tx.db
+    .updateTable('stations')
+    .set({
+      last_seen_at: at,
+      ...(claim === undefined ? {} : { boot_id: claim.bootId, agent_version: claim.agentVersion }),
+    })
+    .where('station_id', '=', stationId)
+    .execute();
+}
+
+/** @throws VaultUnavailableError when the payload cannot be made now; the lease then waits for the next claim */
+export async function claimJob(
+  parts: DispatchParts,
+  station: StationConfig,
+  request: ClaimRequest,
+): Promise<StationResult<ClaimAnswer>> {
+  const { stationId } = station;
+  const claimed = await parts.store.transaction<Claimed | undefined>(async (tx) => {
+    const at = parts.clock.now();
+    await noteStationSeen(tx, stationId, at, request);
+    const found = (await findHeldJob(tx, stationId)) ?? (await findNextJob(tx, stationId));
+    if (found === undefined) return undefined;
+    const isArmed = armedJobStates.includes(found.state);
+    const job = isArmed ? found : await lease(parts, tx, found, at);
+    tx.onCommit(parts.wakeWork);
+    const order = await findOrder(tx, job.operation_id);
+    return order === undefined ? undefined : { job, order };
+  });
+  if (claimed === undefined) return accept({ job: null });
+  const { job, order } = claimed;
+  const common = {
+    jobId: job.job_id,
+    operationId: job.operation_id,
+    epoch: job.epoch,
+    productId: order.product_id,
+  };
+  if (job.state !== 'leased' || order.sealed_plan === null) {
+    return accept({ job: { ...common, armed: true, leaseExpiresAt: job.armed_at ?? 0 } });
+  }
+  const { payload } = await parts.vault.payload({
+    sealedPlan: order.sealed_plan,
+    jobId: job.job_id,
+    epoch: job.epoch,
+    stationId,
+    stationKey: station.payloadKey,
+    expiresAt: parts.clock.now() + parts.times.payloadLifeMs,
+  });
+  return accept({ job: { ...common, armed: false, payload, leaseExpiresAt: job.lease_until ?? 0 } });
+}

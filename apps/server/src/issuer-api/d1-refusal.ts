@@ -1,0 +1,73 @@
+/**
+ * Refusals of the issuer API: values with a documented code, never exceptions (OD-4.1, OD-4.2).
+ *
+ * Invariant: `error` is a field name or a fixed text. A value that came in is never sent back.
+ */
+import { type D1Error, type D1ErrorCode, d1Errors } from '@cardwright/protocol';
+import { type FastifyReply } from 'fastify';
+
+export interface D1Refusal {
+  readonly ok: false;
+  readonly errorCode: D1ErrorCode;
+  readonly error: string;
+  readonly retryAfterS?: number;
+}
+
+export const refuseFormat = (field: string): D1Refusal => ({
+  ok: false,
+  errorCode: 'FIELD_INVALID_FORMAT',
+  error: field === '' ? 'body' : field,
+});
+export const refuseValue = (field: string): D1Refusal => ({
+  ok: false,
+  errorCode: 'FIELD_INVALID_VALUE',
+  error: field,
+});
+export const refuseUnauthorized: D1Refusal = {
+  ok: false,
+  errorCode: 'AUTHORIZER_UNAUTHORIZED',
+  error: 'The access token is missing, expired or not valid',
+};
+export const refuseForbidden: D1Refusal = {
+  ok: false,
+  errorCode: 'FORBIDDEN',
+  error: 'The access token does not allow this action',
+};
+export const refuseNotFound: D1Refusal = { ok: false, errorCode: 'NOT_FOUND', error: 'There is nothing here' };
+export const refuseConflict = (field: 'issuerRequestId' | 'cardId'): D1Refusal => ({
+  ok: false,
+  errorCode: 'CONFLICT',
+  error: field,
+});
+export const refuseTooLarge: D1Refusal = {
+  ok: false,
+  errorCode: 'PAYLOAD_TOO_LARGE',
+  error: 'The body is too large',
+};
+export const refuseMediaType: D1Refusal = {
+  ok: false,
+  errorCode: 'UNSUPPORTED_MEDIA_TYPE',
+  error: 'The body must be JSON',
+};
+export const refuseInternal: D1Refusal = { ok: false, errorCode: 'INTERNAL_ERROR', error: 'An internal error' };
+export const refuseUnavailable = (retryAfterS: number): D1Refusal => ({
+  ok: false,
+  errorCode: 'SERVICE_UNAVAILABLE',
+  error: 'The service is not available now',
+  retryAfterS,
+});
+
+export function refusalBody(refusal: D1Refusal): D1Error {
+  return { errorCode: refusal.errorCode, error: refusal.error };
+}
+
+/** Answers a request with a refusal. */
+export async function sendRefusal(reply: FastifyReply, refusal: D1Refusal): Promise<FastifyReply> {
+  if (refusal.retryAfterS !== undefined) void reply.header('retry-after', String(refusal.retryAfterS));
+  if (refusal.errorCode === 'AUTHORIZER_UNAUTHORIZED') void reply.header('www-authenticate', 'Bearer');
+  return reply
+    .code(d1Errors[refusal.errorCode].httpStatus)
+    .header('cache-control', 'no-store')
+    .type('application/json; charset=utf-8')
+    .send(JSON.stringify(refusalBody(refusal)));
+}

@@ -1,0 +1,183 @@
+/**
+ * Order in, sealed plan out: opens the issuer's JWE, judges the card data, prepares, seals.
+ *
+ * Invariants: card data leaves this module only sealed, masked or as keyed hashes; decrypted bytes are wiped
+ * before the answer; a refusal names a field, never a value; whatever an issuer sends, the answer is a verdict.
+ */
+import {
+  canonicalCardData,
+  DataPreparationError,
+  type IccKeySource,
+  parseCardDataText,
+  preparePlan,
+  type ProductProfile,
+  selectKeys,
+  type SelectedKeys,
+  validateCardData,
+  type ValidatedCard,
+} from '@cardwright/dataprep';
+import { maskPan } from '@cardwright/domain';
+import { KeyError, type KeyHandle, type KeyPort } from '@cardwright/keys';
+import {
+  type FingerprintAnswer,
+  type FingerprintRequest,
+  type PrepareAnswer,
+  type PrepareRequest,
+} from '@cardwright/protocol';
+import { wipe } from '@cardwright/runtime';
+import { type IssuerCertificates } from './issuer-certificate-store.ts';
+import { sealPlan } from './sealed-plan.ts';
+import { recipientKeyName } from './vault-keys.ts';
+
+export interface PreparationOptions {
+  readonly keys: KeyPort;
+  readonly sealKey: KeyHandle;
+  readonly tokenKey: KeyHandle;
+  readonly iccKeys: IccKeySource;
+  readonly certificates: IssuerCertificates;
+  readonly products: readonly ProductProfile[];
+  readonly issuerIds: readonly string[];
+  readonly testPanPrefixes: readonly string[];
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+type Rejection = Extract<PrepareAnswer, { result: 'rejected' }>;
+const rejected = (errorCode: Rejection['errorCode'], field: string): Rejection => ({
+  result: 'rejected',
+  errorCode,
+  field,
+});
+const encryptedField = (field: string): string => (field === '' ? 'encryptedData' : `encryptedData.${field}`);
+
+export class PreparationService {
+  readonly #options: PreparationOptions;
+
+  constructor(options: PreparationOptions) {
+    this.#options = options;
+  }
+
+  /** Prepares one order. @throws only for faults of the vault itself */
+  async prepare(request: PrepareRequest): Promise<PrepareAnswer> {
+    const { products, issuerIds } = this.#options;
+    if (!issuerIds.includes(request.issuerId)) return rejected('DATA_KEY_NOT_FOUND', 'issuerId');
+    const profile = products.find(({ productId }) => productId === request.productId);
+    if (profile === undefined) return rejected('DATA_FIELD_INVALID', 'cardProductId');
+    if (profile.config !== request.paymentApplication.config) {
+      return rejected('DATA_FIELD_INVALID', 'paymentApplication.config');
+    }
+    const selection = selectKeys(profile, request.paymentApplication);
+    if (!selection.ok) return rejected('DATA_KEY_NOT_FOUND', selection.field);
+    const plaintext = await this.#open(request);
+    if (plaintext === undefined) return rejected('DATA_JWE_INVALID', 'encryptedData');
+    try {
+      const today = new Date(this.#options.now());
+      const result = validateCardData(plaintext, profile, today, this.#options.testPanPrefixes);
+      if (!result.ok) return rejected('DATA_FIELD_INVALID', encryptedField(result.field));
+      const fingerprint = await this.#fingerprint(request.issuerId, plaintext);
+      if (!fingerprint.ok) return rejected('DATA_FIELD_INVALID', encryptedField(fingerprint.field));
+      return await this.#prepareCard(request, profile, selection.keys, result.card, fingerprint.value);
+    } finally {
+      wipe(plaintext);
+    }
+  }
+
+  async #prepareCard(
+    request: PrepareRequest,
+    profile: ProductProfile,
+    selected: SelectedKeys,
+    card: ValidatedCard,
+    fingerprint: string,
+  ): Promise<PrepareAnswer> {
+    const { keys, sealKey, iccKeys, certificates } = this.#options;
+    const issuerCertificate = certificates.find(selected.oda.issuerKey, card.pan);
+    if (issuerCertificate === undefined) {
+      return rejected('DATA_FIELD_INVALID', encryptedField('pan'));
+    }
+    try {
+      const { issuerId, operationId, cardId, cardDesign } = request;
+      const plan = await preparePlan(keys, iccKeys, sealKey, {
+        issuerId,
+        operationId,
+        cardId,
+        cardDesign,
+        profile,
+        card,
+        selected,
+        issuerCertificate,
+      });
+      return {
+        result: 'prepared',
+        sealedPlan: await sealPlan(keys, sealKey, plan),
+        maskedPan: maskPan(card.pan),
+        panToken: await this.#keyedHash('pan', issuerId, new TextEncoder().encode(card.pan)),
+        fingerprint,
+      };
+    } catch (error) {
+      return rejectionOf(error);
+    }
+  }
+
+  /** Keyed fingerprint of the card data inside a JWE, for the replay comparison of OD-3.10. */
+  async fingerprint(request: FingerprintRequest): Promise<FingerprintAnswer> {
+    if (!this.#options.issuerIds.includes(request.issuerId)) return { result: 'rejected', field: 'issuerId' };
+    const plaintext = await this.#open(request);
+    if (plaintext === undefined) return { result: 'rejected', field: 'encryptedData' };
+    try {
+      const fingerprint = await this.#fingerprint(request.issuerId, plaintext);
+      return fingerprint.ok
+        ? { result: 'ok', fingerprint: fingerprint.value }
+        : { result: 'rejected', field: encryptedField(fingerprint.field) };
+    } finally {
+      wipe(plaintext);
+    }
+  }
+
+  async #open(request: { issuerId: string; encryptedData: string }): Promise<Uint8Array | undefined> {
+    const { keys } = this.#options;
+    const key = await keys.find(recipientKeyName(request.issuerId));
+    try {
+      return await keys.openJwe(key, request.encryptedData);
+    } catch (error) {
+      if (error instanceof KeyError && error.code === 'JWE_INVALID') return undefined;
+      throw error;
+    }
+  }
+
+  async #fingerprint(
+    issuerId: string,
+    plaintext: Uint8Array,
+  ): Promise<{ ok: true; value: string } | { ok: false; field: string }> {
+    const parsed = parseCardDataText(plaintext);
+    if (!parsed.ok) return parsed;
+    const canonical = canonicalCardData(parsed.value);
+    try {
+      return { ok: true, value: await this.#keyedHash('card-data', issuerId, canonical) };
+    } finally {
+      wipe(canonical);
+    }
+  }
+
+  /** HMAC, base64url, over purpose, issuer and data: hashes of two purposes or issuers never meet. */
+  async #keyedHash(purpose: string, issuerId: string, data: Uint8Array): Promise<string> {
+    const input = Buffer.concat([new TextEncoder().encode(`${purpose}|${issuerId}|`), data]);
+    try {
+      return Buffer.from(await this.#options.keys.hmac(this.#options.tokenKey, input)).toString('base64url');
+    } finally {
+      wipe(input);
+    }
+  }
+}
+
+/** Faults that the order itself causes become rejections; everything else is the vault's own and is thrown. */
+function rejectionOf(error: unknown): Rejection {
+  if (error instanceof DataPreparationError) {
+    return error.field === undefined
+      ? rejected('DATA_PREPARATION_FAILED', 'encryptedData')
+      : rejected('DATA_FIELD_INVALID', encryptedField(error.field));
+  }
+  if (error instanceof KeyError && error.code === 'KEY_NOT_FOUND') {
+    return rejected('DATA_KEY_NOT_FOUND', 'paymentApplication');
+  }
+  throw error;
+}

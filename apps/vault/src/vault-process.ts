@@ -1,0 +1,74 @@
+/**
+ * Puts the vault together: keys, certificates, pool of ICC keys, listener; and takes it apart in reverse order.
+ *
+ * Invariant: the listener opens only after every key and certificate proved usable.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { productProfiles } from '@cardwright/dataprep';
+import { openIccKeyPool } from '@cardwright/keys';
+import { type Lifecycle, mtlsServerOptions, systemClock } from '@cardwright/runtime';
+import { readVaultConfig } from './config.ts';
+import { openIssuerCertificates } from './issuer-certificate-store.ts';
+import { openVaultKeys } from './vault-keys.ts';
+import { createVaultServer } from './vault-server.ts';
+import { VaultService } from './vault-service.ts';
+
+const iccKeyBits = 1152;
+
+/** Starts everything. Returns the origin that the vault listens on. */
+export async function startVault(
+  configFile: string,
+  { logger, onShutdown }: Pick<Lifecycle, 'logger' | 'onShutdown'>,
+): Promise<string> {
+  const config = readVaultConfig(configFile);
+  await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
+  const keys = await openVaultKeys(config, configFile);
+  onShutdown('keys', () => keys.close());
+
+  const certificateFolder = join(config.dataFolder, 'certificates');
+  const certificates = await openIssuerCertificates(
+    keys,
+    certificateFolder,
+    productProfiles,
+    config.testPanPrefixes,
+  );
+  const iccKeys = openIccKeyPool({
+    keys,
+    sealKey: await keys.find('seal/1'),
+    file: join(config.dataFolder, 'icc-keys.sqlite'),
+    bits: iccKeyBits,
+    exponent: 3,
+    targetSize: config.iccKeyPoolSize,
+    onFault: (fault) => {
+      logger.fault('vault.icc-key-pool-fault', fault);
+    },
+  });
+  onShutdown('icc-key-pool', () => iccKeys.close());
+
+  const { issuerIds, testPanPrefixes, listener, tls } = config;
+  const service = await VaultService.create({
+    keys,
+    iccKeys,
+    certificates,
+    products: productProfiles,
+    issuerIds,
+    testPanPrefixes,
+    now: () => systemClock.now(),
+  });
+  const app = createVaultServer({
+    tls: mtlsServerOptions({ ...tls, clientCaFile: listener.clientCaFile }),
+    allowedClientThumbprints: config.allowedClientThumbprints,
+    service,
+    logger,
+  });
+  onShutdown('listener', () => app.close());
+  const origin = await app.listen({ host: listener.host, port: listener.port });
+  logger.event('vault.listening', {
+    origin,
+    environment: config.environment,
+    keyAdapter: keys.adapter,
+    iccKeysReady: iccKeys.size(),
+  });
+  return origin;
+}

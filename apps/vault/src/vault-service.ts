@@ -1,0 +1,122 @@
+/**
+ * Everything the vault can be asked, one method per route. Stateless apart from keys and the ICC key pool: what
+ * must be remembered between two calls travels in blobs that only this vault opens.
+ */
+import { caPublicKey, confirmCryptogram, type ProductProfile } from '@cardwright/dataprep';
+import { type KeyHandle, type KeyPort } from '@cardwright/keys';
+import {
+  type FingerprintAnswer,
+  type FingerprintRequest,
+  type PayloadAnswer,
+  type PayloadRequest,
+  type PrepareAnswer,
+  type PrepareRequest,
+  type ChipBeginAnswer,
+  type VaultChipBeginRequest,
+  type CryptogramVerdict,
+  type VaultCryptogramRequest,
+  type VaultPublicKeys,
+  type VaultScriptAnswer,
+  type VaultScriptRequest,
+} from '@cardwright/protocol';
+import { ChipService } from './chip-service.ts';
+import { type IssuerCertificates } from './issuer-certificate-store.ts';
+import { PreparationService } from './preparation-service.ts';
+import { openPlan } from './sealed-plan.ts';
+import { encryptStationPayload } from './station-payload.ts';
+import { recipientKeyName } from './vault-keys.ts';
+
+/** What the service needs of the pool of ICC keys. */
+export interface IccKeys {
+  take(bits: number): Promise<KeyHandle>;
+  size(): number;
+}
+
+export interface VaultServiceOptions {
+  readonly keys: KeyPort;
+  readonly iccKeys: IccKeys;
+  readonly certificates: IssuerCertificates;
+  readonly products: readonly ProductProfile[];
+  readonly issuerIds: readonly string[];
+  readonly testPanPrefixes: readonly string[];
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+export class VaultService {
+  readonly #options: VaultServiceOptions;
+  readonly #sealKey: KeyHandle;
+  readonly #preparation: PreparationService;
+  readonly #chip: ChipService;
+
+  private constructor(options: VaultServiceOptions, sealKey: KeyHandle, tokenKey: KeyHandle) {
+    this.#options = options;
+    this.#sealKey = sealKey;
+    this.#preparation = new PreparationService({ ...options, sealKey, tokenKey });
+    this.#chip = new ChipService({ keys: options.keys, sealKey, now: options.now });
+  }
+
+  /** @throws KeyError KEY_NOT_FOUND when the sealing or the token key is missing */
+  static async create(options: VaultServiceOptions): Promise<VaultService> {
+    const { keys } = options;
+    return new VaultService(options, await keys.find('seal/1'), await keys.find('token/1'));
+  }
+
+  prepare(request: PrepareRequest): Promise<PrepareAnswer> {
+    return this.#preparation.prepare(request);
+  }
+
+  fingerprint(request: FingerprintRequest): Promise<FingerprintAnswer> {
+    return this.#preparation.fingerprint(request);
+  }
+
+  /** @throws VaultRefusal PLAN_INVALID, STATION_KEY_INVALID, BAD_MESSAGE */
+  async payload(request: PayloadRequest): Promise<PayloadAnswer> {
+    const { keys, now } = this.#options;
+    const plan = await openPlan(keys, this.#sealKey, request.sealedPlan);
+    return { payload: await encryptStationPayload(plan, request, now()) };
+  }
+
+  /** @throws VaultRefusal PLAN_INVALID */
+  chipBegin(request: VaultChipBeginRequest): Promise<ChipBeginAnswer> {
+    return this.#chip.begin(request);
+  }
+
+  /** @throws VaultRefusal PLAN_INVALID */
+  script(request: VaultScriptRequest): Promise<VaultScriptAnswer> {
+    return this.#chip.script(request);
+  }
+
+  /** @throws VaultRefusal PLAN_INVALID */
+  async cryptogram(request: VaultCryptogramRequest): Promise<CryptogramVerdict> {
+    const { keys } = this.#options;
+    const plan = await openPlan(keys, this.#sealKey, request.sealedPlan);
+    return confirmCryptogram(keys, plan, request.evidence);
+  }
+
+  /** What issuers encrypt to, and what terminals need to trust the test cards. */
+  async publicKeys(): Promise<VaultPublicKeys> {
+    const { keys, issuerIds, products, certificates } = this.#options;
+    const recipientKeys = [];
+    for (const issuerId of issuerIds) {
+      const jwk = await keys.ecPublicJwk(await keys.find(recipientKeyName(issuerId)));
+      recipientKeys.push({ issuerId, jwk });
+    }
+    const capks = new Map(
+      certificates.all().map((issuer) => {
+        const capk = caPublicKey(issuer);
+        return [`${capk.rid}${capk.index}`, capk] as const;
+      }),
+    );
+    return {
+      recipientKeys,
+      products: products.map(({ productId, config, emv }) => ({ productId, config, aid: emv.aid })),
+      capks: [...capks.values()],
+    };
+  }
+
+  health(): Promise<{ status: 'ok'; keyAdapter: string; iccKeysReady: number }> {
+    const { keys, iccKeys } = this.#options;
+    return Promise.resolve({ status: 'ok', keyAdapter: keys.adapter, iccKeysReady: iccKeys.size() });
+  }
+}
