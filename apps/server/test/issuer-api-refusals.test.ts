@@ -8,13 +8,14 @@ import {
   createWorld,
   encryptCard,
   foreignStationId,
-  getToken,
+  grantType,
   issuerId,
   makeCard,
   newCardId,
   orderBody,
   otherIssuerId,
   productionPath,
+  signAssertion,
   statusPath,
   type World,
 } from './support/server-fixture.ts';
@@ -211,8 +212,6 @@ describe('the issuer API refuses', () => {
   });
 
   it('an order under a token that may only read', async () => {
-    const token = await getToken(world, thread.issuer);
-    assert.ok(token);
     const answer = await thread.issuer.request({
       method: 'POST',
       path: '/authz/v1/oauth2/token',
@@ -312,7 +311,6 @@ describe('the issuer API accepts', () => {
 });
 
 async function readOnlyRequest(world: World): Promise<Record<string, string>> {
-  const { grantType, signAssertion } = await import('./support/server-fixture.ts');
   return {
     grant_type: grantType,
     assertion: await signAssertion(world, { iss: issuerId }),

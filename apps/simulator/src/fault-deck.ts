@@ -6,8 +6,8 @@
  */
 import { type CardKnobs } from '@cardwright/card';
 
-/** The operation of the mechanics at which a fault strikes. */
-export type FaultMoment = 'feed' | 'print' | 'reject';
+/** When a fault strikes: before anything moves, or with the card on its way. */
+export type FaultMoment = 'before-feed' | 'feed' | 'print' | 'before-reject';
 
 /** What a fault does. */
 export type FaultEffect =
@@ -21,8 +21,6 @@ export type FaultEffect =
       readonly actions: readonly string[];
       /** True when the first RETRY mends it; false when every RETRY stops again. */
       readonly isMendedByRetry: boolean;
-      /** True when the card has left its place already when the printer stops. */
-      readonly hasCardMoved: boolean;
     }
   /** The printer cannot start a job; visible in its state from the start. */
   | { readonly kind: 'standing'; readonly minor: string }
@@ -49,7 +47,7 @@ function stop(
   description: string,
   moment: FaultMoment,
   event: string,
-  options: { readonly isMendedByRetry?: boolean; readonly isHopeless?: boolean; readonly hasCardMoved?: boolean } = {},
+  options: { readonly isMendedByRetry?: boolean; readonly isHopeless?: boolean } = {},
 ): FaultEntry {
   return {
     description,
@@ -59,7 +57,6 @@ function stop(
       event,
       actions: options.isHopeless === true ? ['CANCEL'] : ['RETRY', 'CANCEL'],
       isMendedByRetry: options.isMendedByRetry ?? false,
-      hasCardMoved: options.hasCardMoved ?? false,
     },
   };
 }
@@ -87,29 +84,23 @@ export const faultDeck = {
   'chip-corrupt-record': chip('The chip stores one byte wrong: verification must notice', {
     corruptsRecord: true,
   }),
-  'feeder-empty': stop('The feeder is empty and nobody fills it', 'feed', 'DEF_FEEDER_EMPTY'),
-  'feeder-empty-once': stop('The feeder is empty until the first retry', 'feed', 'DEF_FEEDER_EMPTY', {
+  'feeder-empty': stop('The feeder is empty and nobody fills it', 'before-feed', 'DEF_FEEDER_EMPTY'),
+  'feeder-empty-once': stop('The feeder is empty until the first retry', 'before-feed', 'DEF_FEEDER_EMPTY', {
     isMendedByRetry: true,
   }),
-  'feed-slip': stop('The feeder picks no blank', 'feed', 'ERR_FEEDER_ERROR'),
+  'feed-slip': stop('The feeder picks no blank', 'before-feed', 'ERR_FEEDER_ERROR'),
   'feed-jam': stop('A blank sticks between feeder and printer', 'feed', 'ERR_FEEDER_ERROR', {
     isHopeless: true,
-    hasCardMoved: true,
   }),
   'card-jam': stop('The card jams while it is printed', 'print', 'ERR_MECHANICAL', {
     isHopeless: true,
-    hasCardMoved: true,
   }),
-  'ribbon-out': stop('The ribbon ends during the print and nobody replaces it', 'print', 'ERR_RIBBON_ENDED', {
-    hasCardMoved: true,
-  }),
+  'ribbon-out': stop('The ribbon ends during the print and nobody replaces it', 'print', 'ERR_RIBBON_ENDED'),
   'ribbon-out-once': stop('The ribbon ends during the print and is replaced', 'print', 'ERR_RIBBON_ENDED', {
     isMendedByRetry: true,
-    hasCardMoved: true,
   }),
   'ribbon-torn': stop('The ribbon tears during the print', 'print', 'ERR_RIBBON_ERROR', {
     isHopeless: true,
-    hasCardMoved: true,
   }),
   'ribbon-missing': {
     description: 'There is no ribbon in the printer',
@@ -121,10 +112,9 @@ export const faultDeck = {
   },
   'cover-open-once': stop('The cover is opened during the print and closed again', 'print', 'ERR_COVER_OPEN', {
     isMendedByRetry: true,
-    hasCardMoved: true,
   }),
-  'reject-full': stop('The reject box is full and nobody empties it', 'reject', 'DEF_REJECT_BOX_FULL'),
-  'reject-full-once': stop('The reject box is full and is emptied', 'reject', 'DEF_REJECT_BOX_FULL', {
+  'reject-full': stop('The reject box is full and nobody empties it', 'before-reject', 'DEF_REJECT_BOX_FULL'),
+  'reject-full-once': stop('The reject box is full and is emptied', 'before-reject', 'DEF_REJECT_BOX_FULL', {
     isMendedByRetry: true,
   }),
   'not-taken': {

@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { productProfiles } from '@cardwright/dataprep';
+import { ccd3desProfile, productProfiles } from '@cardwright/dataprep';
 import { openIccKeyPool } from '@cardwright/keys';
 import { type Lifecycle, mtlsServerOptions, systemClock } from '@cardwright/runtime';
 import { readVaultConfig } from './config.ts';
@@ -13,8 +13,6 @@ import { openIssuerCertificates } from './issuer-certificate-store.ts';
 import { openVaultKeys } from './vault-keys.ts';
 import { createVaultServer } from './vault-server.ts';
 import { VaultService } from './vault-service.ts';
-
-const iccKeyBits = 1152;
 
 /** Starts everything. Returns the origin that the vault listens on. */
 export async function startVault(
@@ -37,7 +35,7 @@ export async function startVault(
     keys,
     sealKey: await keys.find('seal/1'),
     file: join(config.dataFolder, 'icc-keys.sqlite'),
-    bits: iccKeyBits,
+    bits: ccd3desProfile.iccKeyBits,
     exponent: 3,
     targetSize: config.iccKeyPoolSize,
     onFault: (fault) => {

@@ -19,6 +19,7 @@ import {
   type VaultScriptAnswer,
   type VaultScriptRequest,
 } from '@cardwright/protocol';
+import { crashPoint } from '@cardwright/runtime';
 import { ChipService } from './chip-service.ts';
 import { type IssuerCertificates } from './issuer-certificate-store.ts';
 import { PreparationService } from './preparation-service.ts';
@@ -62,8 +63,10 @@ export class VaultService {
     return new VaultService(options, await keys.find('seal/1'), await keys.find('token/1'));
   }
 
-  prepare(request: PrepareRequest): Promise<PrepareAnswer> {
-    return this.#preparation.prepare(request);
+  async prepare(request: PrepareRequest): Promise<PrepareAnswer> {
+    const answer = await this.#preparation.prepare(request);
+    crashPoint('vault.prepare.before-answer');
+    return answer;
   }
 
   fingerprint(request: FingerprintRequest): Promise<FingerprintAnswer> {
@@ -83,8 +86,10 @@ export class VaultService {
   }
 
   /** @throws VaultRefusal PLAN_INVALID */
-  script(request: VaultScriptRequest): Promise<VaultScriptAnswer> {
-    return this.#chip.script(request);
+  async script(request: VaultScriptRequest): Promise<VaultScriptAnswer> {
+    const answer = await this.#chip.script(request);
+    crashPoint('vault.script.before-answer');
+    return answer;
   }
 
   /** @throws VaultRefusal PLAN_INVALID */

@@ -7,21 +7,31 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { ConfigError } from '@cardwright/runtime';
-import { type PrepareAnswer, vaultPaths } from '@cardwright/protocol';
+import {
+  type PayloadAnswer,
+  type PrepareAnswer,
+  type StationPayload,
+  vaultPaths,
+} from '@cardwright/protocol';
+import { compactDecrypt, exportJWK, generateKeyPair } from 'jose';
 import { readVaultConfig } from '../src/config.ts';
 import {
   connect,
   makeVaultFolder,
   prepareRequest,
   removeVaultFolder,
+  type RunningVault,
   runVault,
   type VaultFolder,
 } from './vault-fixture.ts';
 
 const main = join(import.meta.dirname, '../src/main.ts');
 
-function spawnVault(place: VaultFolder): ChildProcess {
-  return spawn(process.execPath, [main, '--config', place.configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+function spawnVault(place: VaultFolder, environment: Record<string, string> = {}): ChildProcess {
+  return spawn(process.execPath, [main, '--config', place.configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
 }
 
 /** Origin from the `vault.listening` line; rejects when the process ends first. */
@@ -48,6 +58,23 @@ async function publicKeys(place: VaultFolder, origin: string): Promise<string> {
   return body;
 }
 
+/** Hashes of the records of file 2, which hold the card's certificate, as a station gets them. */
+async function certificateHashes(vault: RunningVault, sealedPlan: string): Promise<string> {
+  const { publicKey, privateKey } = await generateKeyPair('ECDH-ES', { crv: 'P-256', extractable: true });
+  const request = { sealedPlan, jobId: 'job-1', epoch: 1, stationId: 'KIOSK-PS-101' };
+  const stationKey = await exportJWK(publicKey);
+  const answer = await vault.post(vaultPaths.payload, {
+    ...request,
+    stationKey,
+    expiresAt: Date.now() + 60_000,
+  });
+  const { plaintext } = await compactDecrypt((answer.json as PayloadAnswer).payload, privateKey);
+  const payload = JSON.parse(new TextDecoder().decode(plaintext)) as StationPayload;
+  const certificates = payload.verification.records.filter(({ sfi }) => sfi === 2);
+  assert(certificates.length > 0);
+  return certificates.map(({ sha256 }) => sha256).join();
+}
+
 describe('the vault process', () => {
   it('keeps its keys over kill -9: same public keys, and an old plan still opens', async () => {
     const place = await makeVaultFolder();
@@ -69,6 +96,31 @@ describe('the vault process', () => {
     assert(again.result === 'prepared');
     assert.equal(again.panToken, prepared.panToken);
     await third.stop();
+    await removeVaultFolder(place);
+  });
+
+  it('killed before it answers can be asked again, and every plan has a certificate of its own', async () => {
+    const place = await makeVaultFolder();
+    const helper = await runVault(place);
+    const order = await prepareRequest(helper);
+    await helper.stop();
+    const child = spawnVault(place, { CARDWRIGHT_CRASH_AT: 'vault.prepare.before-answer' });
+    const client = await connect(place, await listening(child), place.client);
+    const ended = once(child, 'exit');
+    await assert.rejects(client.request({ method: 'POST', path: vaultPaths.prepare, json: order }));
+    assert.deepEqual(await ended, [null, 'SIGKILL']);
+    await client.close();
+    const vault = await runVault(place);
+    const answers = [
+      await vault.post(vaultPaths.prepare, order),
+      await vault.post(vaultPaths.prepare, order),
+    ];
+    const plans = answers.map(
+      ({ json }) => (json as Extract<PrepareAnswer, { result: 'prepared' }>).sealedPlan,
+    );
+    const certificates = await Promise.all(plans.map((plan) => certificateHashes(vault, plan)));
+    assert.notEqual(certificates[0], certificates[1]);
+    await vault.stop();
     await removeVaultFolder(place);
   });
 

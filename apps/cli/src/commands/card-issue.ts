@@ -1,7 +1,7 @@
 /** `cardwright card issue`: orders a card through the reference issuer of the running system and waits. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { startPorts } from '../sandbox/layout.ts';
-import { askIssuer, type IssuedCard, type IssuerCardView } from '../sandbox/sandbox.ts';
+import { askIssuer, issueCardThrough, type IssuerCardView } from '../sandbox/sandbox.ts';
 import { failWhenNotRunning } from './running-system.ts';
 
 export interface IssueOptions {
@@ -20,7 +20,7 @@ export async function issueCardCommand(options: IssueOptions): Promise<void> {
     ...(options.secondName === undefined ? {} : { secondName: options.secondName }),
     ...(options.station === undefined ? {} : { persoStation: options.station }),
   };
-  const card = (await failWhenNotRunning(askIssuer(origin, '/api/cards', request))) as IssuedCard;
+  const card = await failWhenNotRunning(issueCardThrough(origin, request));
   if (options.json !== true) process.stdout.write(`ordered ${card.cardId} (operation ${card.operationId})\n`);
   const deadline = Date.now() + waitLimitMs;
   let seen = '';

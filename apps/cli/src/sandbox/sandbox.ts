@@ -18,6 +18,12 @@ export interface IssuedCard {
   readonly operationId: string;
 }
 
+/** The issuer's first answer: it has stored the order, and repeats it until the API takes it. */
+interface AcceptedCard {
+  readonly cardId: string;
+  readonly operationId: string | null;
+}
+
 /** A card as the reference issuer sees it. */
 export interface IssuerCardView extends IssuedCard {
   readonly status: string;
@@ -112,6 +118,22 @@ export async function askIssuer(origin: string, path: string, body?: unknown): P
   return JSON.parse(text) as unknown;
 }
 
+/** Orders a card and resolves when the order has its operation id. @throws when that takes more than two minutes */
+export async function issueCardThrough(
+  origin: string,
+  request: Readonly<Record<string, unknown>>,
+): Promise<IssuedCard> {
+  let card = (await askIssuer(origin, '/api/cards', request)) as AcceptedCard;
+  const deadline = Date.now() + 120_000;
+  while (card.operationId === null) {
+    if (Date.now() > deadline)
+      throw new Error(`card ${card.cardId} is stored, but the issuer API does not take orders`);
+    await pause(50);
+    card = (await askIssuer(origin, `/api/cards/${card.cardId}`)) as AcceptedCard;
+  }
+  return { cardId: card.cardId, operationId: card.operationId };
+}
+
 /** Brings the whole system up. @throws ComponentStartError when a process cannot start */
 export async function startSandbox(
   settings: SandboxSettings,
@@ -144,7 +166,7 @@ export async function startSandbox(
       openApi: `${issuerApi}/openapi.json`,
       operatorApi: `https://localhost:${String(layout.ports.operator)}`,
     },
-    issueCard: async (request) => (await askIssuer(issuerApp, '/api/cards', request)) as IssuedCard,
+    issueCard: (request) => issueCardThrough(issuerApp, request),
     issuerView: async (cardId) => (await askIssuer(issuerApp, `/api/cards/${cardId}`)) as IssuerCardView,
     orderView: (operationId) => readOrderView(operator, operationId),
     until: async (what, look, limitMs = 60_000) => {

@@ -104,8 +104,10 @@ export function createWorkLoop(parts: WorkLoopParts): WorkLoop {
       return { claimed: found, next: waiting.length === 0 ? undefined : await nextDueAtMs(tx, waiting) };
     });
     for (const [handler, work] of claimed) begin(handler, work);
-    const delayMs = next === undefined ? pollMs : Math.min(Math.max(next - now, 0), pollMs);
-    timer = clock.setTimeout(wake, delayMs);
+    const delayMs = next === undefined ? pollMs : Math.min(next - clock.now(), pollMs);
+    // Time went on while we looked: what has become due since is not left to a timer.
+    if (delayMs <= 0) lookAgain = true;
+    else timer = clock.setTimeout(wake, delayMs);
   };
 
   function wake(): void {

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { d1StatusOf } from '@cardwright/domain';
 import { type Clock, crashPoint, newId } from '@cardwright/runtime';
+import { sql } from 'kysely';
 import { scheduleWork } from '../due-work/due-work.ts';
 import { type Outbox } from '../notifications/outbox.ts';
 import { recordChange } from '../store/history.ts';
@@ -91,9 +92,9 @@ async function findNewest(tx: Transaction, arrival: OrderArrival): Promise<Order
     .selectAll()
     .where('issuer_id', '=', arrival.issuerId)
     .where('card_id', '=', arrival.cardId)
-    .orderBy('created_at', 'desc')
     // A live order is the newest one whatever the clock did.
-    .orderBy('ended_at', 'desc')
+    .orderBy(sql`case when ended_at is null then 0 else 1 end`)
+    .orderBy('created_at', 'desc')
     .limit(1)
     .executeTakeFirst();
 }

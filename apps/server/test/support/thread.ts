@@ -53,6 +53,8 @@ export interface Thread {
   stages(job: ClaimedJob, ...stages: string[]): Promise<void>;
   view(operationId: string): Promise<OrderView>;
   untilState(operationId: string, state: string): Promise<OrderView>;
+  /** Empties the station's queue: every waiting job ends in doubt, which tells the issuer nothing. */
+  drain(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -138,6 +140,12 @@ export async function startThread(world: World, options: ServerOptions = {}): Pr
         const view = await thread.view(operationId);
         return view.state === state ? view : undefined;
       }),
+    drain: async () => {
+      for (let job = await thread.claim(); job !== null; job = await thread.claim()) {
+        if (!job.armed) await thread.arm(job);
+        await thread.report(job, { ...produced, outcome: 'in_doubt', fault: 'OUTCOME_UNKNOWN' });
+      }
+    },
     stop: () => server.stop(),
   };
   return thread;

@@ -43,6 +43,8 @@ export class Desk {
   readonly #bezel: Bezel;
   readonly #pictures: PictureStore;
   #chip: VirtualCard | undefined;
+  /** False for the mute stand-in after a power cut: it says nothing about the chip that was there. */
+  #isChipOriginal = true;
   #isMoving = false;
 
   constructor(options: DeskOptions) {
@@ -68,6 +70,7 @@ export class Desk {
     const card = insideCard(this.#file.ledger);
     if (card === undefined) return;
     this.#chip = this.#makeChip(card.serial, { isMute: true });
+    this.#isChipOriginal = false;
     if (card.position === 'contact') this.#station.insert(this.#chip);
     if (card.position === 'exit') this.#waitAtBezel();
   }
@@ -121,9 +124,8 @@ export class Desk {
       if (this.position === undefined) await this.#pick();
       await this.#leavePlace();
       this.#file.record({ kind: 'moved', to: 'print' });
-      await this.#passFaults('print', async () => {
-        await this.#pause(this.#timing.printMs);
-      });
+      await this.#pause(this.#timing.printMs);
+      await this.#stopFor('print');
       crashPoint('simulator.mid-print');
       await this.#pause(pictures.back === undefined ? 0 : this.#timing.printMs);
       const serial = this.#insideSerial();
@@ -153,7 +155,7 @@ export class Desk {
   async reject(): Promise<void> {
     await this.#exclusively(async () => {
       this.#requireCard();
-      await this.#passFaults('reject', () => Promise.resolve());
+      await this.#stopFor('before-reject');
       this.#requireCard();
       await this.#leavePlace();
       await this.#pause(this.#timing.moveMs);
@@ -173,12 +175,8 @@ export class Desk {
   }
 
   async #pick(): Promise<void> {
-    await this.#passFaults('feed', () => this.#pickNow());
-    if (this.position === undefined) await this.#pickNow();
-  }
-
-  /** A feeder that has run dry is an empty feeder; an operator who answers RETRY has put in a new stack. */
-  async #pickNow(): Promise<void> {
+    await this.#stopFor('before-feed');
+    // A feeder that has run dry is an empty feeder; an operator who answers RETRY has put in a new stack.
     while (blanksLeft(this.#file.ledger) === 0) {
       await this.#stop('DEF_FEEDER_EMPTY', ['RETRY', 'CANCEL']);
       this.#fillFeeder();
@@ -186,18 +184,15 @@ export class Desk {
     this.#file.record({ kind: 'picked' });
     crashPoint('simulator.card-picked');
     this.#chip = this.#makeChip(this.#insideSerial(), this.#faults.takeChipKnobs());
+    this.#isChipOriginal = true;
     await this.#pause(this.#timing.feedMs);
+    await this.#stopFor('feed');
   }
 
-  /** Stops for each armed fault of this moment; `half` is what happens before one that strikes on the way. */
-  async #passFaults(moment: FaultMoment, half: () => Promise<void>): Promise<void> {
-    let isHalfDone = false;
+  /** Stops for the armed faults of this moment until they are mended. @throws DeskRefusal */
+  async #stopFor(moment: FaultMoment): Promise<void> {
     for (;;) {
       const fault = this.#faults.stopAt(moment);
-      if (!isHalfDone && (fault === undefined || fault.effect.hasCardMoved)) {
-        if (moment !== 'feed' || fault !== undefined) await half();
-        isHalfDone = true;
-      }
       if (fault === undefined) return;
       await this.#stop(fault.effect.event, fault.effect.actions);
       if (fault.effect.isMendedByRetry) this.#faults.mend(fault.name);
@@ -229,7 +224,7 @@ export class Desk {
 
   /** Writes down what the chip has become. */
   async #noteChip(): Promise<void> {
-    if (this.#chip === undefined) return;
+    if (this.#chip === undefined || !this.#isChipOriginal) return;
     const isPersonalised = this.#chip.inspect().applications.some(({ lifeCycle }) => lifeCycle === 'PERSONALIZED');
     const card = insideCard(this.#file.ledger);
     if (isPersonalised && card?.personalised === false) this.#file.record({ kind: 'personalised' });
@@ -239,7 +234,7 @@ export class Desk {
   async #forgetChip(): Promise<void> {
     const chip = this.#chip;
     this.#chip = undefined;
-    if (chip !== undefined) await this.#pictures.describeChip(chip);
+    if (chip !== undefined && this.#isChipOriginal) await this.#pictures.describeChip(chip);
   }
 
   #requireCard(): void {

@@ -1,0 +1,4 @@
+import { runDeviceConformance } from '../src/conformance/device-conformance.ts';
+import { startDriverRig } from './driver-rig.ts';
+
+runDeviceConformance(() => startDriverRig());
