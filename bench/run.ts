@@ -10,7 +10,7 @@ import { benchWholeFlow } from './whole-flow.ts';
 
 const isJson = process.argv.includes('--json');
 const countArgument = process.argv.indexOf('--count');
-const count = countArgument === -1 ? 30 : Number(process.argv[countArgument + 1]);
+const count = countArgument === -1 ? 20 : Number(process.argv[countArgument + 1]);
 if (!Number.isInteger(count) || count < 1) {
   process.stderr.write('--count takes a whole number from 1\n');
   process.exit(2);

@@ -86,7 +86,7 @@ test('the report shows the card number masked and nothing that it can be compute
   assert.match(shown('9F46'), /^\(\d+ bytes\)$/);
   const text = JSON.stringify(report);
   assert.equal(text.includes(made.pan), false);
-  assert.equal(text.includes(made.pan.slice(6, 12)) && text.includes(made.pan.slice(0, 12)), false);
+  assert.equal(text.includes(made.pan.slice(0, 12)), false);
   assert.equal(text.includes(made.plan.verification.panSha256), false);
   for (const { sha256 } of made.plan.verification.records) assert.equal(text.includes(sha256), false);
 });

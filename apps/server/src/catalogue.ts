@@ -25,7 +25,11 @@ export async function saveCatalogue(store: Store, catalogue: Catalogue, clock: C
   const now = clock.now();
   await store.transaction(async (tx) => {
     for (const table of ['issuers', 'products', 'stations'] as const) {
-      await tx.db.updateTable(table).set({ is_active: 0, updated_at: now }).where('is_active', '=', 1).execute();
+      await tx.db
+        .updateTable(table)
+        .set({ is_active: 0, updated_at: now })
+        .where('is_active', '=', 1)
+        .execute();
     }
     for (const issuerId of catalogue.issuers.keys()) {
       await tx.db
@@ -38,7 +42,9 @@ export async function saveCatalogue(store: Store, catalogue: Catalogue, clock: C
       await tx.db
         .insertInto('products')
         .values({ product_id: productId, is_active: 1, updated_at: now })
-        .onConflict((conflict) => conflict.column('product_id').doUpdateSet({ is_active: 1, updated_at: now }))
+        .onConflict((conflict) =>
+          conflict.column('product_id').doUpdateSet({ is_active: 1, updated_at: now }),
+        )
         .execute();
     }
     for (const station of catalogue.stations.values()) {

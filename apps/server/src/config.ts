@@ -126,7 +126,10 @@ export function findConfigFaults(config: ServerConfig): string[] {
     ['products: productId appears twice', productIds],
     ['stations: stationId appears twice', config.stations.map((station) => station.stationId)],
     ['stations: clientThumbprint appears twice', config.stations.map((station) => station.clientThumbprint)],
-    ['issuers: a client thumbprint appears twice', config.issuers.flatMap((issuer) => issuer.clientThumbprints)],
+    [
+      'issuers: a client thumbprint appears twice',
+      config.issuers.flatMap((issuer) => issuer.clientThumbprints),
+    ],
   ];
   for (const [fault, values] of lists) {
     if (repeated(values).length > 0) faults.push(fault);

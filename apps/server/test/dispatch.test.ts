@@ -4,15 +4,37 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { luhnCheckDigit } from '@cardwright/domain';
 import { stationPaths } from '@cardwright/protocol';
 import { type ClientAnswer } from '@cardwright/runtime';
-import { createWorld, makeCard, encryptCard, makePan, foreignStationId, statusPath, type World } from './support/server-fixture.ts';
+import {
+  createWorld,
+  makeCard,
+  encryptCard,
+  makePan,
+  foreignStationId,
+  statusPath,
+  type World,
+} from './support/server-fixture.ts';
 import { eventually } from './support/eventually.ts';
-import { assertStationError, type ClaimedJob, jsonOf, produced, spoiled, startThread, type Thread } from './support/thread.ts';
+import {
+  assertStationError,
+  type ClaimedJob,
+  jsonOf,
+  produced,
+  spoiled,
+  startThread,
+  type Thread,
+} from './support/thread.ts';
 import { createVirtualClock, type VirtualClock } from './support/virtual-clock.ts';
 
 type Body = Record<string, unknown>;
 
 const times = { leaseMs: 60_000, payloadLifeMs: 300_000 };
-const withdrawn: Body = { ...produced, outcome: 'withdrawn', fault: 'FEED_FAIL', personalizationSent: false, blanksPicked: 0 };
+const withdrawn: Body = {
+  ...produced,
+  outcome: 'withdrawn',
+  fault: 'FEED_FAIL',
+  personalizationSent: false,
+  blanksPicked: 0,
+};
 const inDoubt: Body = { ...produced, outcome: 'in_doubt', fault: 'OUTCOME_UNKNOWN' };
 
 describe('dispatch', () => {
@@ -48,7 +70,11 @@ describe('dispatch', () => {
     await thread.stages(job, ...stages);
     return job;
   };
-  const script = (job: ClaimedJob, cplc: string | null, keyData = '00112233445566778899'): Promise<ClientAnswer> =>
+  const script = (
+    job: ClaimedJob,
+    cplc: string | null,
+    keyData = '00112233445566778899',
+  ): Promise<ClientAnswer> =>
     thread.post(thread.station, stationPaths.chipScript(job.jobId), {
       epoch: job.epoch,
       ticket: 'a-ticket',
@@ -95,13 +121,19 @@ describe('dispatch', () => {
     it('shows an armed job again without a payload', async () => {
       const job = await armed();
       const again = await thread.claimJob();
-      assert.deepEqual([again.jobId, again.epoch, again.armed, again.payload], [job.jobId, job.epoch, true, undefined]);
+      assert.deepEqual(
+        [again.jobId, again.epoch, again.armed, again.payload],
+        [job.jobId, job.epoch, true, undefined],
+      );
     });
 
     it('keeps the lease when the vault is away, for the next claim', async () => {
       await ready();
       world.vault.isUp = false;
-      const answer = await thread.post(thread.station, stationPaths.claim, { bootId: 'b', agentVersion: '1' });
+      const answer = await thread.post(thread.station, stationPaths.claim, {
+        bootId: 'b',
+        agentVersion: '1',
+      });
       assertStationError(answer, 'VAULT_UNAVAILABLE', 503);
       world.vault.isUp = true;
       assert.equal((await thread.claimJob()).epoch, 1);
@@ -113,7 +145,10 @@ describe('dispatch', () => {
       const operationId = await ready();
       const first = await thread.claimJob();
       clock.advance(times.leaseMs + 1);
-      await eventually('the job is queued again', async () => (await thread.view(operationId)).jobs[0]?.state === 'queued');
+      await eventually(
+        'the job is queued again',
+        async () => (await thread.view(operationId)).jobs[0]?.state === 'queued',
+      );
       const second = await thread.claimJob();
       assert.deepEqual([second.jobId, second.epoch], [first.jobId, first.epoch + 1]);
       assertStationError(await thread.arm(first), 'STALE_EPOCH', 409);
@@ -194,7 +229,11 @@ describe('dispatch', () => {
         const now = await thread.view(job.operationId);
         return now.state === 'ready' ? undefined : now;
       });
-      assert.equal(view.state === 'in_production', answer.status === 200, `${view.state} ${String(answer.status)}`);
+      assert.equal(
+        view.state === 'in_production',
+        answer.status === 200,
+        `${view.state} ${String(answer.status)}`,
+      );
     });
   });
 
@@ -202,7 +241,8 @@ describe('dispatch', () => {
     it('gets nothing before arm or with another epoch', async () => {
       await ready();
       const job = await thread.claimJob();
-      const begin = (epoch: number) => thread.post(thread.station, stationPaths.chipBegin(job.jobId), { epoch });
+      const begin = (epoch: number) =>
+        thread.post(thread.station, stationPaths.chipBegin(job.jobId), { epoch });
       assertStationError(await begin(job.epoch), 'NOT_LEASED', 409);
       assertStationError(await script(job, 'AA'), 'NOT_LEASED', 409);
       await thread.arm(job);
@@ -253,8 +293,14 @@ describe('dispatch', () => {
       const job = await armed();
       const messageId = randomUUID();
       const stage = { kind: 'stage', stage: 'feed', status: 'started' };
-      assert.deepEqual(jsonOf(await thread.report(job, stage, messageId)), { acknowledged: true, duplicate: false });
-      assert.deepEqual(jsonOf(await thread.report(job, stage, messageId)), { acknowledged: true, duplicate: true });
+      assert.deepEqual(jsonOf(await thread.report(job, stage, messageId)), {
+        acknowledged: true,
+        duplicate: false,
+      });
+      assert.deepEqual(jsonOf(await thread.report(job, stage, messageId)), {
+        acknowledged: true,
+        duplicate: true,
+      });
       const view = await thread.view(job.operationId);
       assert.equal(view.timeline.filter((entry) => entry.event === 'stage.feed.started').length, 1);
     });
@@ -271,7 +317,11 @@ describe('dispatch', () => {
 
     it('of a stage that cannot follow is refused and changes nothing', async () => {
       const job = await armed('feed', 'chip', 'print');
-      assertStationError(await thread.report(job, { kind: 'stage', stage: 'chip', status: 'started' }), 'BAD_MESSAGE', 400);
+      assertStationError(
+        await thread.report(job, { kind: 'stage', stage: 'chip', status: 'started' }),
+        'BAD_MESSAGE',
+        400,
+      );
       assertStationError(await thread.report(job, produced), 'BAD_MESSAGE', 400);
       const view = await thread.view(job.operationId);
       assert.equal(view.jobs[0]?.state, 'print');
@@ -283,7 +333,13 @@ describe('dispatch', () => {
       const job = await thread.claimJob();
       await thread.arm(job);
       await thread.stages(job, 'feed');
-      const leaks = [makePan(), Number(`99990012345678${luhnCheckDigit('99990012345678')}`), { a: [`track ${makePan()}`] }, `AB${pan}CD`, pan.replace(/(.{4})/g, '$1 ')];
+      const leaks = [
+        makePan(),
+        Number(`99990012345678${luhnCheckDigit('99990012345678')}`),
+        { a: [`track ${makePan()}`] },
+        `AB${pan}CD`,
+        pan.replace(/(.{4})/g, '$1 '),
+      ];
       for (const leak of leaks) {
         assertStationError(await thread.report(job, spoiled({ evidence: { leak } })), 'BAD_MESSAGE', 400);
       }
@@ -307,7 +363,11 @@ describe('dispatch', () => {
   describe('an outcome', () => {
     it('produced ends the order well; the card is then handed over in order', async () => {
       const job = await armed('feed', 'chip', 'print', 'verify');
-      assertStationError(await thread.report(job, { kind: 'hand_over', state: 'presented' }), 'BAD_MESSAGE', 400);
+      assertStationError(
+        await thread.report(job, { kind: 'hand_over', state: 'presented' }),
+        'BAD_MESSAGE',
+        400,
+      );
       await thread.report(job, produced);
       assert.equal((await thread.view(job.operationId)).state, 'done');
       assertStationError(await thread.report(job, { kind: 'hand_over', state: 'taken' }), 'BAD_MESSAGE', 400);
@@ -371,11 +431,18 @@ describe('dispatch', () => {
       thread = await startThread(world, { clock, times });
       const status = await thread.get(thread.issuer, statusPath(cardId));
       const [operation] = jsonOf(status)['operations'] as Body[];
-      assert.deepEqual([operation?.['status'], (operation?.['details'] as Body)['status']], ['PENDING', 'CARD_PROD_READY']);
+      assert.deepEqual(
+        [operation?.['status'], (operation?.['details'] as Body)['status']],
+        ['PENDING', 'CARD_PROD_READY'],
+      );
     });
 
     it('in doubt that is cleared by evidence ends the order and is never remade', async () => {
-      for (const [evidence, state] of [[produced, 'done'], [spoiled(), 'production_failed'], [withdrawn, 'production_failed']] as const) {
+      for (const [evidence, state] of [
+        [produced, 'done'],
+        [spoiled(), 'production_failed'],
+        [withdrawn, 'production_failed'],
+      ] as const) {
         const job = await armed('feed');
         await thread.report(job, inDoubt);
         assert.equal((await thread.report(job, evidence)).status, 200);
@@ -391,16 +458,30 @@ describe('dispatch', () => {
       for (const path of [stationPaths.claim, stationPaths.arm('j'), stationPaths.reports('j')]) {
         assertStationError(await unknown.request({ method: 'POST', path, json: {} }), 'STATION_UNKNOWN', 401);
       }
-      assertStationError(await unknown.request({ method: 'GET', path: stationPaths.events }), 'STATION_UNKNOWN', 401);
+      assertStationError(
+        await unknown.request({ method: 'GET', path: stationPaths.events }),
+        'STATION_UNKNOWN',
+        401,
+      );
       const stranger = thread.server.client('station', world.parties.issuerClient);
       await assert.rejects(stranger.request({ method: 'POST', path: stationPaths.claim, json: {} }));
     });
 
     it('refuses messages that are not as agreed', async () => {
-      for (const json of [{}, { bootId: 'b' }, { bootId: 'b', agentVersion: 1 }, { bootId: '', agentVersion: '' }, null]) {
+      for (const json of [
+        {},
+        { bootId: 'b' },
+        { bootId: 'b', agentVersion: 1 },
+        { bootId: '', agentVersion: '' },
+        null,
+      ]) {
         assertStationError(await thread.post(thread.station, stationPaths.claim, json), 'BAD_MESSAGE', 400);
       }
-      const form = await thread.station.request({ method: 'POST', path: stationPaths.claim, form: { bootId: 'b' } });
+      const form = await thread.station.request({
+        method: 'POST',
+        path: stationPaths.claim,
+        form: { bootId: 'b' },
+      });
       assertStationError(form, 'BAD_MESSAGE', 400);
       assertStationError(await thread.get(thread.station, '/station/v1/other'), 'BAD_MESSAGE', 400);
     });
@@ -415,7 +496,12 @@ describe('dispatch', () => {
           try {
             for await (const chunk of stream) {
               const text = Buffer.from(chunk).toString('utf8');
-              rings.push(...text.split('\n').filter((line) => line === 'event: doorbell').map(() => name));
+              rings.push(
+                ...text
+                  .split('\n')
+                  .filter((line) => line === 'event: doorbell')
+                  .map(() => name),
+              );
             }
             ended = name === 'old' || ended;
           } catch {
@@ -439,15 +525,20 @@ describe('dispatch', () => {
     it('lists orders and stations, and refuses other audiences and unknown filters', async () => {
       const operationId = await ready();
       const orders = jsonOf(await thread.get(thread.operator, '/operator/v1/orders?limit=1&state=ready'));
-      assert.deepEqual((orders['orders'] as Body[]).map((one) => one['operationId']), [operationId]);
+      assert.deepEqual(
+        (orders['orders'] as Body[]).map((one) => one['operationId']),
+        [operationId],
+      );
       for (const query of ['?limit=x', '?state=lost', '?hack=1']) {
         assert.equal((await thread.get(thread.operator, `/operator/v1/orders${query}`)).status, 400);
       }
       await thread.claimJob();
-      const { stations } = jsonOf(await thread.get(thread.operator, '/operator/v1/stations')) as { stations: Body[] };
-      const seen = Object.fromEntries(stations.map((one) => [one['stationId'], one['lastSeenAt']]));
-      assert.equal(seen['KIOSK-PS-101'], clock.now());
-      assert.equal(seen[foreignStationId], null);
+      const { stations } = jsonOf(await thread.get(thread.operator, '/operator/v1/stations')) as {
+        stations: Body[];
+      };
+      const seen = new Map(stations.map((one) => [one['stationId'], one['lastSeenAt']]));
+      assert.equal(seen.get('KIOSK-PS-101'), clock.now());
+      assert.equal(seen.get(foreignStationId), null);
       assert.equal((await thread.get(thread.operator, `/operator/v1/orders/${randomUUID()}`)).status, 404);
       const stranger = thread.server.client('operator', world.parties.station);
       await assert.rejects(thread.get(stranger, '/operator/v1/stations'));

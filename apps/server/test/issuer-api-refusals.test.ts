@@ -60,11 +60,21 @@ const refusedOrders: readonly (readonly [string, Body, string, string])[] = [
   ['services without issuance', { services: {} }, format, 'services.issuance'],
   ['an unknown issuance', { services: { issuance: 'GIFT' } }, value, 'services.issuance'],
   ['a PIN mailer', { services: { issuance: 'CREATION', pinMailer: true } }, value, 'services.pinMailer'],
-  ['a PIN mailer of the wrong type', { services: { issuance: 'CREATION', pinMailer: 1 } }, format, 'services.pinMailer'],
+  [
+    'a PIN mailer of the wrong type',
+    { services: { issuance: 'CREATION', pinMailer: 1 } },
+    format,
+    'services.pinMailer',
+  ],
   ['a delivery', { services: { issuance: 'CREATION', delivery: 'EXPRESS' } }, value, 'services.delivery'],
   ['a carrier', { services: { issuance: 'CREATION', cardCarrier: 'A4' } }, value, 'services.cardCarrier'],
   ['a packaging', { services: { issuance: 'CREATION', packaging: 'BOX' } }, value, 'services.packaging'],
-  ['a priority that is too long', { services: { issuance: 'CREATION', priority: 'x'.repeat(65) } }, format, 'services.priority'],
+  [
+    'a priority that is too long',
+    { services: { issuance: 'CREATION', priority: 'x'.repeat(65) } },
+    format,
+    'services.priority',
+  ],
   ['no station', { persoStation: undefined }, format, 'persoStation'],
   ['a malformed station', { persoStation: 'KIOSK 1' }, format, 'persoStation'],
   ['an unknown station', { persoStation: 'KIOSK-PS-999' }, value, 'persoStation'],
@@ -76,18 +86,68 @@ const refusedOrders: readonly (readonly [string, Body, string, string])[] = [
   ['a malformed request id', { issuerRequestId: 'a/b' }, format, 'issuerRequestId'],
   ['a request id that is too long', { issuerRequestId: 'a'.repeat(65) }, format, 'issuerRequestId'],
   ['no payment application', { paymentApplication: undefined }, format, 'paymentApplication'],
-  ['no configuration', { paymentApplication: { odaKeyIndex: '01', derivationKeyIndex: '01' } }, format, 'paymentApplication.config'],
-  ['no ODA key', { paymentApplication: { config: 'CCD_3DES_01', derivationKeyIndex: '01' } }, format, 'paymentApplication.odaKeyIndex'],
-  ['an unknown configuration', { paymentApplication: { ...payment, config: 'OTHER' } }, value, 'paymentApplication.config'],
-  ['an unknown ODA key', { paymentApplication: { ...payment, odaKeyIndex: '02' } }, value, 'paymentApplication.odaKeyIndex'],
-  ['an unknown derivation key', { paymentApplication: { ...payment, derivationKeyIndex: 7 } }, value, 'paymentApplication.derivationKeyIndex'],
-  ['an unknown CVK', { paymentApplication: { ...payment, cvKeyIndex: '9' } }, value, 'paymentApplication.cvKeyIndex'],
-  ['an unknown PVK', { paymentApplication: { ...payment, pvKeyIndex: '01' } }, value, 'paymentApplication.pvKeyIndex'],
-  ['a malformed key index', { paymentApplication: { ...payment, odaKeyIndex: '0 1' } }, format, 'paymentApplication.odaKeyIndex'],
-  ['a fractional key index', { paymentApplication: { ...payment, odaKeyIndex: 1.5 } }, format, 'paymentApplication.odaKeyIndex'],
+  [
+    'no configuration',
+    { paymentApplication: { odaKeyIndex: '01', derivationKeyIndex: '01' } },
+    format,
+    'paymentApplication.config',
+  ],
+  [
+    'no ODA key',
+    { paymentApplication: { config: 'CCD_3DES_01', derivationKeyIndex: '01' } },
+    format,
+    'paymentApplication.odaKeyIndex',
+  ],
+  [
+    'an unknown configuration',
+    { paymentApplication: { ...payment, config: 'OTHER' } },
+    value,
+    'paymentApplication.config',
+  ],
+  [
+    'an unknown ODA key',
+    { paymentApplication: { ...payment, odaKeyIndex: '02' } },
+    value,
+    'paymentApplication.odaKeyIndex',
+  ],
+  [
+    'an unknown derivation key',
+    { paymentApplication: { ...payment, derivationKeyIndex: 7 } },
+    value,
+    'paymentApplication.derivationKeyIndex',
+  ],
+  [
+    'an unknown CVK',
+    { paymentApplication: { ...payment, cvKeyIndex: '9' } },
+    value,
+    'paymentApplication.cvKeyIndex',
+  ],
+  [
+    'an unknown PVK',
+    { paymentApplication: { ...payment, pvKeyIndex: '01' } },
+    value,
+    'paymentApplication.pvKeyIndex',
+  ],
+  [
+    'a malformed key index',
+    { paymentApplication: { ...payment, odaKeyIndex: '0 1' } },
+    format,
+    'paymentApplication.odaKeyIndex',
+  ],
+  [
+    'a fractional key index',
+    { paymentApplication: { ...payment, odaKeyIndex: 1.5 } },
+    format,
+    'paymentApplication.odaKeyIndex',
+  ],
   ['a design of the wrong type', { cardDesign: [] }, format, 'cardDesign'],
   ['too many lines', { cardDesign: { customLines: Array(9).fill('x') } }, format, 'cardDesign.customLines'],
-  ['a member id that is too long', { cardDesign: { memberId: 'x'.repeat(65) } }, format, 'cardDesign.memberId'],
+  [
+    'a member id that is too long',
+    { cardDesign: { memberId: 'x'.repeat(65) } },
+    format,
+    'cardDesign.memberId',
+  ],
   ['a malformed image', { cardDesign: { cardImage: '../../etc' } }, format, 'cardDesign.cardImage'],
   ['no encrypted data', { encryptedData: undefined }, format, 'encryptedData'],
   ['encrypted data that is no string', { encryptedData: { a: 1 } }, format, 'encryptedData'],
@@ -99,9 +159,23 @@ const refusedOrders: readonly (readonly [string, Body, string, string])[] = [
 const refusedJwes: readonly (readonly [string, (jwe: string) => string])[] = [
   ['six parts', (jwe) => `${jwe}.AAAA`],
   ['an encrypted key', (jwe) => jwe.replace('..', '.AAAA.')],
-  ['a short IV', (jwe) => jwe.split('.').map((part, at) => (at === 2 ? part.slice(0, 8) : part)).join('.')],
+  [
+    'a short IV',
+    (jwe) =>
+      jwe
+        .split('.')
+        .map((part, at) => (at === 2 ? part.slice(0, 8) : part))
+        .join('.'),
+  ],
   ['a short tag', (jwe) => jwe.slice(0, -4)],
-  ['an empty ciphertext', (jwe) => jwe.split('.').map((part, at) => (at === 3 ? '' : part)).join('.')],
+  [
+    'an empty ciphertext',
+    (jwe) =>
+      jwe
+        .split('.')
+        .map((part, at) => (at === 3 ? '' : part))
+        .join('.'),
+  ],
   ['foreign characters', (jwe) => `${jwe.slice(0, -1)}=`],
   ['no header', (jwe) => jwe.slice(jwe.indexOf('.'))],
   ['a header that is no JSON', (jwe) => `AAAA${jwe.slice(jwe.indexOf('.'))}`],
@@ -114,12 +188,22 @@ const refusedJwes: readonly (readonly [string, (jwe: string) => string])[] = [
   ['a kid that is a path', (jwe) => withHeader(jwe, (header) => ({ ...header, kid: '../key' }))],
   ['an unknown kid', (jwe) => withHeader(jwe, (header) => ({ ...header, kid: 'recipient-9' }))],
   ['no ephemeral key', (jwe) => withHeader(jwe, (header) => ({ ...header, epk: undefined }))],
-  ['another curve', (jwe) => withHeader(jwe, (header) => ({ ...header, epk: { ...(header['epk'] as Body), crv: 'P-384' } }))],
+  [
+    'another curve',
+    (jwe) => withHeader(jwe, (header) => ({ ...header, epk: { ...(header['epk'] as Body), crv: 'P-384' } })),
+  ],
   [
     'a point beside the curve',
-    (jwe) => withHeader(jwe, (header) => ({ ...header, epk: { ...(header['epk'] as Body), y: Buffer.alloc(32, 7).toString('base64url') } })),
+    (jwe) =>
+      withHeader(jwe, (header) => ({
+        ...header,
+        epk: { ...(header['epk'] as Body), y: Buffer.alloc(32, 7).toString('base64url') },
+      })),
   ],
-  ['an ephemeral private key', (jwe) => withHeader(jwe, (header) => ({ ...header, epk: { ...(header['epk'] as Body), d: 'AA' } }))],
+  [
+    'an ephemeral private key',
+    (jwe) => withHeader(jwe, (header) => ({ ...header, epk: { ...(header['epk'] as Body), d: 'AA' } })),
+  ],
 ];
 
 describe('the issuer API refuses', () => {
@@ -139,7 +223,11 @@ describe('the issuer API refuses', () => {
   for (const [what, changes, errorCode, field] of refusedOrders) {
     it(`an order with ${what}, naming ${field}`, async () => {
       const cardId = newCardId();
-      const answer = await thread.post(thread.issuer, productionPath(cardId), await orderBody(world, changes));
+      const answer = await thread.post(
+        thread.issuer,
+        productionPath(cardId),
+        await orderBody(world, changes),
+      );
       assertRefused(answer, 400, errorCode, field);
       assertRefused(await thread.get(thread.issuer, statusPath(cardId)), 404, 'NOT_FOUND');
     });
@@ -155,7 +243,17 @@ describe('the issuer API refuses', () => {
   }
 
   it('bodies that are not strict JSON, naming a duplicate member', async () => {
-    for (const body of ['', '{', '[1,]', 'null', '"x"', '[]', '{"a":1}//x', '\u{feff}{}', `${'['.repeat(20)}${']'.repeat(20)}`]) {
+    for (const body of [
+      '',
+      '{',
+      '[1,]',
+      'null',
+      '"x"',
+      '[]',
+      '{"a":1}//x',
+      '\u{feff}{}',
+      `${'['.repeat(20)}${']'.repeat(20)}`,
+    ]) {
       assertRefused(await orderRaw(body), 400, format, 'body');
     }
     const text = JSON.stringify(await orderBody(world));
@@ -166,7 +264,12 @@ describe('the issuer API refuses', () => {
   });
 
   it('bodies of another type or without a type with 415, and large ones with 413', async () => {
-    for (const type of ['text/plain', 'application/xml', 'application/x-www-form-urlencoded', 'application/json; charset=utf-16']) {
+    for (const type of [
+      'text/plain',
+      'application/xml',
+      'application/x-www-form-urlencoded',
+      'application/json; charset=utf-16',
+    ]) {
       assertRefused(await orderRaw('{}', { 'content-type': type }), 415, 'UNSUPPORTED_MEDIA_TYPE');
     }
     assertRefused(await orderRaw(`{"a":"${'x'.repeat(70_000)}"}`), 413, 'PAYLOAD_TOO_LARGE');
@@ -182,11 +285,20 @@ describe('the issuer API refuses', () => {
       const path = productionPath(newCardId(), encodeURIComponent(id));
       assertRefused(await thread.post(thread.issuer, path, body), 400, format, 'issuerId');
     }
-    assertRefused(await thread.get(thread.issuer, '/banking/v1/issuers/%zz/physicalCards/a/productionStatus'), 400, format);
+    assertRefused(
+      await thread.get(thread.issuer, '/banking/v1/issuers/%zz/physicalCards/a/productionStatus'),
+      400,
+      format,
+    );
   });
 
   it('paths and methods it does not have with 404', async () => {
-    for (const path of ['/', '/banking/v1', productionPath('a').replace('production', 'cancelAll'), `${statusPath('a')}/x`]) {
+    for (const path of [
+      '/',
+      '/banking/v1',
+      productionPath('a').replace('production', 'cancelAll'),
+      `${statusPath('a')}/x`,
+    ]) {
       assertRefused(await thread.get(thread.issuer, path), 404, 'NOT_FOUND');
     }
     assertRefused(await thread.get(thread.issuer, productionPath('a')), 404, 'NOT_FOUND');
@@ -198,10 +310,25 @@ describe('the issuer API refuses', () => {
 
   it("another issuer's path with 403 and callers without a good token with 401", async () => {
     const body = await orderBody(world);
-    assertRefused(await thread.post(thread.issuer, productionPath(newCardId(), otherIssuerId), body), 403, 'FORBIDDEN');
+    assertRefused(
+      await thread.post(thread.issuer, productionPath(newCardId(), otherIssuerId), body),
+      403,
+      'FORBIDDEN',
+    );
     const path = productionPath(newCardId());
-    for (const authorization of ['', 'Bearer', 'Bearer x', `Basic ${thread.token}`, `Bearer ${thread.token}x`]) {
-      const answer = await thread.issuer.request({ method: 'POST', path, json: body, headers: { authorization } });
+    for (const authorization of [
+      '',
+      'Bearer',
+      'Bearer x',
+      `Basic ${thread.token}`,
+      `Bearer ${thread.token}x`,
+    ]) {
+      const answer = await thread.issuer.request({
+        method: 'POST',
+        path,
+        json: body,
+        headers: { authorization },
+      });
       assertRefused(answer, 401, 'AUTHORIZER_UNAUTHORIZED');
     }
   });
@@ -226,7 +353,11 @@ describe('the issuer API refuses', () => {
   });
 
   it('headers that are too long with 400, without an internal error', async () => {
-    const text = await rawHttp(world, thread, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(17_000)}\r\n\r\n`);
+    const text = await rawHttp(
+      world,
+      thread,
+      `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(17_000)}\r\n\r\n`,
+    );
     assert.match(text, /^HTTP\/1\.1 400 /);
     assert.match(text, /"errorCode":"FIELD_INVALID_FORMAT"/);
     assert.match(await rawHttp(world, thread, 'NONSENSE\r\n\r\n'), /^HTTP\/1\.1 400 /);
@@ -234,7 +365,11 @@ describe('the issuer API refuses', () => {
 
   it('a malformed correlation id silently: it is replaced, a good one comes back', async () => {
     const ask = (id: string) =>
-      thread.issuer.request({ method: 'GET', path: statusPath(newCardId()), headers: { 'x-correlation-id': id } });
+      thread.issuer.request({
+        method: 'GET',
+        path: statusPath(newCardId()),
+        headers: { 'x-correlation-id': id },
+      });
     assert.equal((await ask('k-20250117-0001')).headers['x-correlation-id'], 'k-20250117-0001');
     for (const id of ['has space', 'a'.repeat(65), 'a.b']) {
       const given = (await ask(id)).headers['x-correlation-id'];
@@ -245,7 +380,8 @@ describe('the issuer API refuses', () => {
 
   it('a client without a certificate, and one of another CA, before any request', async () => {
     for (const party of [undefined, world.parties.station]) {
-      const files = party === undefined ? {} : { cert: readFileSync(party.certFile), key: readFileSync(party.keyFile) };
+      const files =
+        party === undefined ? {} : { cert: readFileSync(party.certFile), key: readFileSync(party.keyFile) };
       await assert.rejects(rawHttp(world, thread, `GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n`, files));
     }
   });
@@ -265,7 +401,11 @@ describe('the issuer API accepts', () => {
 
   it('both spellings of every path and an escaped colon', async () => {
     const id = newCardId();
-    const first = await thread.post(thread.issuer, productionPath(id).replace('operations:', 'operations%3A'), await orderBody(world));
+    const first = await thread.post(
+      thread.issuer,
+      productionPath(id).replace('operations:', 'operations%3A'),
+      await orderBody(world),
+    );
     assert.equal(first.status, 202, first.body);
     for (const card of ['physicalCards', 'physicalcards']) {
       for (const last of ['productionStatus', 'productionstatus']) {
@@ -281,7 +421,15 @@ describe('the issuer API accepts', () => {
     const accepted: Body[] = [
       { paymentApplication: { ...payment, odaKeyIndex: 1, derivationKeyIndex: '1', cvKeyIndex: '001' } },
       { cardDesign: { customLines: { top: 'A' }, images: { logo: 'img_1' } } },
-      { services: { issuance: 'CREATION', delivery: 'NO_SHIPMENT', cardCarrier: 'NO_CARRIER', packaging: 'NO_PACK', pinMailer: false } },
+      {
+        services: {
+          issuance: 'CREATION',
+          delivery: 'NO_SHIPMENT',
+          cardCarrier: 'NO_CARRIER',
+          packaging: 'NO_PACK',
+          pinMailer: false,
+        },
+      },
       { services: { issuance: 'CREATION', alphaCard: true, priority: 'HIGH' } },
       { cardProductId: undefined, consumerId: undefined, cardDesign: undefined },
     ];
@@ -294,7 +442,10 @@ describe('the issuer API accepts', () => {
   it('an order whose card data cannot be opened, which then ends as a data exception', async () => {
     const jwe = await encryptCard(world, makeCard());
     const flip = (text: string): string => (text.startsWith('A') ? 'B' : 'A') + text.slice(1);
-    const broken = jwe.split('.').map((part, at) => (at === 3 ? flip(part) : part)).join('.');
+    const broken = jwe
+      .split('.')
+      .map((part, at) => (at === 3 ? flip(part) : part))
+      .join('.');
     const { cardId, operationId } = await thread.order({ encryptedData: broken });
     await thread.untilState(operationId, 'data_failed');
     const status = await thread.get(thread.issuer, statusPath(cardId));
@@ -302,7 +453,7 @@ describe('the issuer API accepts', () => {
     assert.deepEqual([operation?.['status'], operation?.['errorCode']], ['FAILED', 'DATA_JWE_INVALID']);
     assert.ok(String(operation?.['error']).length <= 128);
     assert.ok(operation?.['endTime']);
-    assert.equal((operation?.['details'] as Body)['status'], 'DATA_EXCEPTION');
+    assert.equal((operation['details'] as Body)['status'], 'DATA_EXCEPTION');
   });
 
   it('a card that was never ordered with 404 only', async () => {
@@ -326,10 +477,19 @@ async function rawHttp(
   files?: { readonly cert?: Buffer; readonly key?: Buffer },
 ): Promise<string> {
   const { issuerClient } = world.parties;
-  const identity = files ?? { cert: readFileSync(issuerClient.certFile), key: readFileSync(issuerClient.keyFile) };
+  const identity = files ?? {
+    cert: readFileSync(issuerClient.certFile),
+    key: readFileSync(issuerClient.keyFile),
+  };
   const port = Number(new URL(thread.server.origins.issuer).port);
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...identity, port, host: '127.0.0.1', servername: 'localhost', ca: readFileSync(`${world.folder}/server-ca.pem`) });
+    const socket = connect({
+      ...identity,
+      port,
+      host: '127.0.0.1',
+      servername: 'localhost',
+      ca: readFileSync(`${world.folder}/server-ca.pem`),
+    });
     let received = '';
     socket.on('secureConnect', () => socket.write(text));
     socket.on('data', (chunk: Buffer) => {
@@ -367,6 +527,13 @@ async function rawRequest(
   const text = await rawHttp(world, thread, `${method} ${path} HTTP/1.1\r\n${head.join('')}\r\n${body}`);
   const [start = '', ...rest] = text.split('\r\n\r\n');
   const [line = '', ...lines] = start.split('\r\n');
-  const pairs = lines.map((one) => [one.slice(0, one.indexOf(':')).toLowerCase(), one.slice(one.indexOf(':') + 2)]);
-  return { status: Number(line.split(' ')[1]), headers: Object.fromEntries(pairs) as Record<string, string>, body: rest.join('\r\n\r\n') };
+  const pairs = lines.map((one) => [
+    one.slice(0, one.indexOf(':')).toLowerCase(),
+    one.slice(one.indexOf(':') + 2),
+  ]);
+  return {
+    status: Number(line.split(' ')[1]),
+    headers: Object.fromEntries(pairs) as Record<string, string>,
+    body: rest.join('\r\n\r\n'),
+  };
 }

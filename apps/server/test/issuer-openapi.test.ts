@@ -3,7 +3,16 @@ import { after, before, describe, it } from 'node:test';
 import { d1Routes, type OpenApiDocument, routerPath } from '@cardwright/protocol';
 import { createLogger, systemClock } from '@cardwright/runtime';
 import { createServerApp } from '../src/app.ts';
-import { createWorld, getToken, newCardId, orderBody, otherIssuerId, productionPath, startServer, type World } from './support/server-fixture.ts';
+import {
+  createWorld,
+  getToken,
+  newCardId,
+  orderBody,
+  otherIssuerId,
+  productionPath,
+  startServer,
+  type World,
+} from './support/server-fixture.ts';
 
 interface Operation {
   readonly operationId: string;
@@ -42,7 +51,9 @@ describe('the OpenAPI description', () => {
     assert.ok(served.length >= 4);
     assert.deepEqual(served.sort(), described.sort());
     for (const route of Object.values(d1Routes)) {
-      assert.ok(app.listeners.issuer.hasRoute({ method: route.method.toUpperCase(), url: routerPath(route) }));
+      assert.ok(
+        app.listeners.issuer.hasRoute({ method: route.method.toUpperCase(), url: routerPath(route) }),
+      );
     }
     await app.stop();
   });

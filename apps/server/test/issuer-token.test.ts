@@ -3,7 +3,15 @@ import { createPublicKey, randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { check, TokenAnswer, TokenError } from '@cardwright/protocol';
 import { type ClientAnswer } from '@cardwright/runtime';
-import { base64url, CompactEncrypt, decodeJwt, decodeProtectedHeader, importPKCS8, SignJWT } from 'jose';
+import {
+  base64url,
+  CompactEncrypt,
+  CompactSign,
+  decodeJwt,
+  decodeProtectedHeader,
+  importPKCS8,
+  SignJWT,
+} from 'jose';
 import {
   createWorld,
   getToken,
@@ -62,11 +70,15 @@ describe('the token endpoint', () => {
   });
 
   it('accepts assertions without aud, sub, typ, iat and jti', async () => {
-    const assertion = await signAssertion(world, { aud: undefined, sub: undefined, iat: undefined }, { typ: undefined });
+    const assertion = await signAssertion(
+      world,
+      { aud: undefined, sub: undefined, iat: undefined },
+      { typ: undefined },
+    );
     assert.equal((await ask(assertion)).status, 200);
   });
 
-  const accepted: readonly (readonly [string, () => object])[] = [
+  const accepted: readonly (readonly [string, () => Record<string, unknown>])[] = [
     ['that expired less than a minute ago', () => ({ exp: nowS() - 50 })],
     ['issued less than a minute ahead', () => ({ iat: nowS() + 50, nbf: nowS() + 50 })],
     ['that lasts fifteen minutes', () => ({ exp: nowS() + 900 })],
@@ -77,7 +89,7 @@ describe('the token endpoint', () => {
     });
   }
 
-  const refused: readonly (readonly [string, () => object])[] = [
+  const refused: readonly (readonly [string, () => Record<string, unknown>])[] = [
     ['that expired more than a minute ago', () => ({ exp: nowS() - 65 })],
     ['that lasts too long', () => ({ exp: nowS() + 970 })],
     ['without exp', () => ({ exp: undefined })],
@@ -102,10 +114,15 @@ describe('the token endpoint', () => {
     const claims = { iss: issuerId, exp: nowS() + 300 };
     const encode = (part: object): string => base64url.encode(JSON.stringify(part));
     const { kty, crv, x, y } = world.signing.publicJwk;
-    const publicPem = createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+    const publicPem = createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' }).export({
+      type: 'spki',
+      format: 'pem',
+    });
     const forged = [
       ...['none', 'NONE', 'nOnE', 'HS256', 'ES384', 'RS256', 'es256', ''].flatMap((alg) =>
-        ['', 'AAAA'].map((signature) => `${encode({ alg, kid: 'iss-key-1' })}.${encode(claims)}.${signature}`),
+        ['', 'AAAA'].map(
+          (signature) => `${encode({ alg, kid: 'iss-key-1' })}.${encode(claims)}.${signature}`,
+        ),
       ),
       await new SignJWT(claims)
         .setProtectedHeader({ alg: 'HS256', kid: 'iss-key-1' })
@@ -138,9 +155,10 @@ describe('the token endpoint', () => {
   it("refuses another issuer's signature and signed texts with duplicate members", async () => {
     const other = await importPKCS8(world.otherSigning.privatePem, 'ES256');
     const header = { alg: 'ES256', kid: 'iss-key-1' };
-    const forged = await new SignJWT({ iss: issuerId, exp: nowS() + 300 }).setProtectedHeader(header).sign(other);
+    const forged = await new SignJWT({ iss: issuerId, exp: nowS() + 300 })
+      .setProtectedHeader(header)
+      .sign(other);
     assertRefused(await ask(forged), 400, 'invalid_grant');
-    const { CompactSign } = await import('jose');
     const text = `{"iss":"${otherIssuerId}","iss":"${issuerId}","exp":${String(nowS() + 300)}}`;
     const twice = await new CompactSign(Buffer.from(text))
       .setProtectedHeader(header)
@@ -153,22 +171,32 @@ describe('the token endpoint', () => {
     const jwe = await new CompactEncrypt(Buffer.from(good))
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
       .encrypt(new Uint8Array(32));
-    for (const token of [jwe, JSON.stringify({ payload: good }), `${good}.AAAA`, good.slice(0, good.lastIndexOf('.')), '', 'a.b.c']) {
+    for (const token of [
+      jwe,
+      JSON.stringify({ payload: good }),
+      `${good}.AAAA`,
+      good.slice(0, good.lastIndexOf('.')),
+      '',
+      'a.b.c',
+    ]) {
       assertRefused(await ask(token), 400, 'invalid_grant');
     }
   });
 
   it('lets exactly one of 64 racing uses of one jti through', async () => {
     const assertion = await signAssertion(world, { jti: randomUUID() });
-    const clients = Array.from({ length: 8 }, () => thread.server.client('issuer', world.parties.issuerClient));
+    const clients = Array.from({ length: 8 }, () =>
+      thread.server.client('issuer', world.parties.issuerClient),
+    );
     const answers = await Promise.all(
       Array.from({ length: 64 }, (_, at) => ask(assertion, clients[at % clients.length])),
     );
     assert.equal(answers.filter((answer) => answer.status === 200).length, 1);
-    for (const answer of answers.filter((one) => one.status !== 200)) assertRefused(answer, 400, 'invalid_grant');
+    for (const answer of answers.filter((one) => one.status !== 200))
+      assertRefused(answer, 400, 'invalid_grant');
   });
 
-  it('answers invalid_client to a certificate that is not the issuer\'s, and does not use the assertion up', async () => {
+  it("answers invalid_client to a certificate that is not the issuer's, and does not use the assertion up", async () => {
     const assertion = await signAssertion(world, { jti: randomUUID() });
     const { strangerClient, otherIssuerClient } = world.parties;
     for (const party of [strangerClient, otherIssuerClient]) {
@@ -184,7 +212,11 @@ describe('the token endpoint', () => {
     assertRefused(await post({ assertion }), 400, 'invalid_request');
     assertRefused(await post({ grant_type: grantType }), 400, 'invalid_request');
     assertRefused(await post({ grant_type: 'client_credentials', assertion }), 400, 'unsupported_grant_type');
-    assertRefused(await post({ grant_type: grantType, assertion, scope: 'd1-api:everything' }), 400, 'invalid_scope');
+    assertRefused(
+      await post({ grant_type: grantType, assertion, scope: 'd1-api:everything' }),
+      400,
+      'invalid_scope',
+    );
     assertRefused(await thread.issuer.request({ method: 'POST', path }), 400, 'invalid_request');
     assertRefused(
       await thread.issuer.request({ method: 'POST', path, json: [grantType, assertion] }),

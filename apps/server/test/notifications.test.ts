@@ -52,7 +52,9 @@ describe('notifications', () => {
   const failedAttempt = (operationId: string, attempt: number) =>
     eventually(`failed attempt ${String(attempt)}`, async () => {
       const { timeline } = await thread.view(operationId);
-      return timeline.find((entry) => entry.event === 'notification.attempt-failed' && entry.data['attempt'] === attempt);
+      return timeline.find(
+        (entry) => entry.event === 'notification.attempt-failed' && entry.data['attempt'] === attempt,
+      );
     });
   const produce = async (operationId: string): Promise<void> => {
     await thread.untilState(operationId, 'ready');
@@ -67,7 +69,10 @@ describe('notifications', () => {
     const { operationId } = await thread.order({ issuerRequestId: `req-${String(clock.now())}` });
     await produce(operationId);
     const calls = await delivered(operationId, 3);
-    assert.deepEqual(new Set(calls.map((call) => call.path)), new Set([`/notifications/d1/v2/issuers/${issuerId}/cards`]));
+    assert.deepEqual(
+      new Set(calls.map((call) => call.path)),
+      new Set([`/notifications/d1/v2/issuers/${issuerId}/cards`]),
+    );
     assert.deepEqual(new Set(calls.map((call) => call.authorization)), new Set(['Bearer token-1']));
     assert.equal(world.issuer.tokenCalls.length, 1);
     const [token] = world.issuer.tokenCalls;
@@ -97,15 +102,24 @@ describe('notifications', () => {
 
   it('refresh the token once on 401 and repeat at once; a second 401 waits like any failure', async () => {
     let id = '';
-    answerFor(() => id, (call) => ({ status: call === 0 ? 401 : 204 }));
+    answerFor(
+      () => id,
+      (call) => ({ status: call === 0 ? 401 : 204 }),
+    );
     const first = await thread.order();
     id = first.operationId;
     await eventually('the repeat', () => world.issuer.deliveries.length >= 2);
     const seen = world.issuer.deliveries.slice(0, 2);
     if (seen[0]?.status === 401) {
-      assert.deepEqual(seen.map((call) => call.authorization), ['Bearer token-1', 'Bearer token-2']);
+      assert.deepEqual(
+        seen.map((call) => call.authorization),
+        ['Bearer token-1', 'Bearer token-2'],
+      );
     }
-    answerFor(() => id, () => ({ status: 401 }));
+    answerFor(
+      () => id,
+      () => ({ status: 401 }),
+    );
     world.issuer.answer = () => ({ status: 401 });
     const second = await thread.order();
     const failure = await failedAttempt(second.operationId, 1);
@@ -139,7 +153,10 @@ describe('notifications', () => {
     const first = await thread.order();
     await failedAttempt(first.operationId, 1);
     const second = await thread.order();
-    assert.deepEqual(statusesOf(await delivered(second.operationId, 2)), ['CARD_PROD_REQUESTED', 'CARD_PROD_READY']);
+    assert.deepEqual(statusesOf(await delivered(second.operationId, 2)), [
+      'CARD_PROD_REQUESTED',
+      'CARD_PROD_READY',
+    ]);
     assert.equal(about(first.operationId).length, 1);
   });
 
@@ -169,7 +186,10 @@ describe('notifications', () => {
     });
     const { operationId } = await thread.order();
     const calls = await delivered(operationId, 2);
-    assert.deepEqual(calls.map((call) => call.status), [400, 200]);
+    assert.deepEqual(
+      calls.map((call) => call.status),
+      [400, 200],
+    );
     const { timeline } = await thread.view(operationId);
     assert.ok(timeline.some((entry) => entry.event === 'notification.refused'));
   });
@@ -195,7 +215,9 @@ describe('notifications', () => {
 
   it('do not follow redirects', async () => {
     world.issuer.answer = (_operations, call) =>
-      call === 0 ? { status: 307, headers: { location: `${world.issuer.origin}/elsewhere` } } : { status: 204 };
+      call === 0
+        ? { status: 307, headers: { location: `${world.issuer.origin}/elsewhere` } }
+        : { status: 204 };
     const { operationId } = await thread.order();
     await eventually('a first call', () => world.issuer.deliveries.length >= 1);
     const failed = world.issuer.deliveries[0]?.operations[0]?.operationId ?? operationId;

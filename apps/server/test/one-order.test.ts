@@ -67,7 +67,13 @@ describe('one order', () => {
     const { operations } = jsonOf(status) as { operations: CardOperation[] };
     assert.deepEqual(operations, sent[2]?.operations);
     const events = view.timeline.map((entry) => entry.event);
-    for (const event of ['order.requested', 'job.armed', 'stage.print.started', 'chip.script-released', 'order.done']) {
+    for (const event of [
+      'order.requested',
+      'job.armed',
+      'stage.print.started',
+      'chip.script-released',
+      'order.done',
+    ]) {
       assert.ok(events.includes(event), event);
     }
   });

@@ -57,7 +57,11 @@ describe('ordering again', () => {
     const first = operationId(await send(cardId, body));
     assert.equal(operationId(await send(cardId, body)), first);
     const { services, paymentApplication, ...rest } = body;
-    const reordered = { paymentApplication: { ...(paymentApplication as Body), odaKeyIndex: 1 }, services, ...rest };
+    const reordered = {
+      paymentApplication: { ...(paymentApplication as Body), odaKeyIndex: 1 },
+      services,
+      ...rest,
+    };
     assert.equal(operationId(await send(cardId, reordered)), first);
     assert.equal(await countOperations(cardId), 1);
     await thread.untilState(first, 'ready');
@@ -79,7 +83,10 @@ describe('ordering again', () => {
   it('other ciphertext of the same card data is the same request, before and after preparation', async () => {
     const cardId = newCardId();
     const card = makeCard();
-    const body = await orderBody(world, { issuerRequestId: 'req-2', encryptedData: await encryptCard(world, card) });
+    const body = await orderBody(world, {
+      issuerRequestId: 'req-2',
+      encryptedData: await encryptCard(world, card),
+    });
     const first = operationId(await send(cardId, body));
     const early = { ...body, encryptedData: await encryptCard(world, card) };
     assert.equal(operationId(await send(cardId, early)), first);
@@ -98,14 +105,20 @@ describe('ordering again', () => {
     await thread.untilState(first, 'ready');
     assertConflict(await send(cardId, otherData), 'issuerRequestId');
     assertConflict(await send(cardId, { ...body, consumerId: 'cons-2' }), 'issuerRequestId');
-    assertConflict(await send(cardId, { ...body, cardDesign: { customLines: ['OTHER'] } }), 'issuerRequestId');
+    assertConflict(
+      await send(cardId, { ...body, cardDesign: { customLines: ['OTHER'] } }),
+      'issuerRequestId',
+    );
     await finish(first, produced);
   });
 
   it('answers 503 with Retry-After while card data cannot be compared, and never a wrong 409', async () => {
     const cardId = newCardId();
     const card = makeCard();
-    const body = await orderBody(world, { issuerRequestId: 'req-4', encryptedData: await encryptCard(world, card) });
+    const body = await orderBody(world, {
+      issuerRequestId: 'req-4',
+      encryptedData: await encryptCard(world, card),
+    });
     const first = operationId(await send(cardId, body));
     await thread.untilState(first, 'ready');
     world.vault.isUp = false;
@@ -180,7 +193,10 @@ describe('ordering again', () => {
     await thread.untilState(second, 'ready');
     const status = await thread.get(thread.issuer, statusPath(cardId));
     const operations = jsonOf(status)['operations'] as { operationId: string; error?: string }[];
-    assert.deepEqual(operations.map((one) => one.operationId), [second, first]);
+    assert.deepEqual(
+      operations.map((one) => one.operationId),
+      [second, first],
+    );
     assert.match(operations[1]?.error ?? '', /encryptedData\.exp$/);
     await finish(second, produced);
   });
@@ -201,7 +217,11 @@ describe('ordering again', () => {
     const id = operationId(await send(newCardId(), await orderBody(world)));
     const kept = () =>
       thread.server.app.store.transaction(async (tx) => {
-        const row = await tx.db.selectFrom('orders').selectAll().where('operation_id', '=', id).executeTakeFirstOrThrow();
+        const row = await tx.db
+          .selectFrom('orders')
+          .selectAll()
+          .where('operation_id', '=', id)
+          .executeTakeFirstOrThrow();
         return [row.encrypted_data !== null, row.sealed_plan !== null];
       });
     await thread.untilState(id, 'ready');

@@ -24,7 +24,9 @@ describe('the schema', () => {
     const { raw } = openMemoryDatabase();
     migrate(raw, 0);
     const rows = raw.prepare('SELECT machine, from_state, to_state FROM transitions').all();
-    const inDatabase = rows.map((row) => `${String(row['machine'])}: ${String(row['from_state'])} → ${String(row['to_state'])}`);
+    const inDatabase = rows.map(
+      (row) => `${String(row['machine'])}: ${String(row['from_state'])} → ${String(row['to_state'])}`,
+    );
     const inDomain = Object.entries(machines).flatMap(([machine, pairs]) =>
       pairs.map(([from, to]) => `${machine}: ${from} → ${to}`),
     );
@@ -49,13 +51,20 @@ describe('the schema', () => {
   it('refuses a database that a newer version has migrated', () => {
     const { raw } = openMemoryDatabase();
     const migrations = readMigrations();
-    migrate(raw, 0, [...migrations, { name: '9999-from-the-future', sql: 'CREATE TABLE t (a TEXT);', checksum: 'c' }]);
+    migrate(raw, 0, [
+      ...migrations,
+      { name: '9999-from-the-future', sql: 'CREATE TABLE t (a TEXT);', checksum: 'c' },
+    ]);
     assert.throws(() => migrate(raw, 0, migrations), { code: 'STORE_TOO_NEW' });
   });
 
   it('undoes a migration that fails in the middle', () => {
     const { raw } = openMemoryDatabase();
-    const broken: Migration = { name: '0001-x', sql: 'CREATE TABLE t (a TEXT); SELECT nonsense FROM nowhere;', checksum: 'c' };
+    const broken: Migration = {
+      name: '0001-x',
+      sql: 'CREATE TABLE t (a TEXT); SELECT nonsense FROM nowhere;',
+      checksum: 'c',
+    };
     assert.throws(() => migrate(raw, 0, [broken]));
     assert.equal(raw.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 't'").get()?.['n'], 0);
   });
@@ -102,7 +111,12 @@ describe('the database by itself', () => {
     assert.throws(() => change(raw, 3, 4, 'ready', 'canceled', 2), /CHECK/);
   });
 
-  const insertOrder = (raw: ReturnType<typeof open>, state: string, number: number, plan: string | null): void => {
+  const insertOrder = (
+    raw: ReturnType<typeof open>,
+    state: string,
+    number: number,
+    plan: string | null,
+  ): void => {
     raw.exec("INSERT OR IGNORE INTO issuers VALUES ('ISS0000001', 1, 0)");
     raw.exec("INSERT OR IGNORE INTO products VALUES ('P', 1, 0)");
     raw.exec("INSERT OR IGNORE INTO stations VALUES ('S', 1, 't', NULL, NULL, NULL, 0)");
@@ -129,7 +143,10 @@ describe('the database by itself', () => {
       insertOrder(raw, 'ready', 1, 'plan');
     }, /FOREIGN KEY/);
     insertOrder(raw, 'requested', 1, null);
-    assert.throws(() => raw.exec("UPDATE orders SET state = 'ready', encrypted_data = NULL, sealed_plan = 'p'"), /FOREIGN KEY/);
+    assert.throws(
+      () => raw.exec("UPDATE orders SET state = 'ready', encrypted_data = NULL, sealed_plan = 'p'"),
+      /FOREIGN KEY/,
+    );
   });
 
   it('refuses to keep a sealed plan in an order that has ended (I7)', () => {

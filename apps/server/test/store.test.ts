@@ -33,7 +33,8 @@ describe('the store', () => {
 
   it('writes a log that is synced at every commit, overwrites what is deleted, and checks foreign keys', async () => {
     const connection = openSqliteDatabase(folder);
-    const pragma = (name: string): unknown => Object.values(connection.raw.prepare(`PRAGMA ${name}`).get() ?? {})[0];
+    const pragma = (name: string): unknown =>
+      Object.values(connection.raw.prepare(`PRAGMA ${name}`).get() ?? {})[0];
     assert.deepEqual(
       ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'locking_mode'].map(pragma),
       ['wal', 2, 1, 1, 'exclusive'],
@@ -79,7 +80,10 @@ describe('the store', () => {
         await scheduleWork(tx, 'notify', 'c', 0);
       }),
     ]);
-    assert.deepEqual(results.map((result) => result.status), ['fulfilled', 'rejected', 'fulfilled']);
+    assert.deepEqual(
+      results.map((result) => result.status),
+      ['fulfilled', 'rejected', 'fulfilled'],
+    );
     assert.deepEqual(await names(store), ['a', 'c']);
     assert.deepEqual(happened, ['c committed']);
     await store.close();
@@ -124,7 +128,10 @@ describe('the store', () => {
     const store = openStore(folder, systemClock);
     const found = new Set(await names(store));
     assert.ok(acknowledged.length >= 200);
-    assert.deepEqual(acknowledged.filter((id) => !found.has(id)), []);
+    assert.deepEqual(
+      acknowledged.filter((id) => !found.has(id)),
+      [],
+    );
     await store.close();
   });
 });

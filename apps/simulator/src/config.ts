@@ -31,7 +31,7 @@ export const simulatorConfigSchema = Type.Object(
     takeAfterMs: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
     /** When the bezel takes a card back that nobody took; default by timing. */
     bezelDelayMs: Type.Optional(Type.Integer({ minimum: 1 })),
-    faults: Type.Array(Type.Union(faultNames.map((name) => Type.Literal(name)))),
+    faults: Type.Array(Type.Enum(faultNames)),
   },
   { additionalProperties: false },
 );

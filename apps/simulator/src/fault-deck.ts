@@ -110,9 +110,14 @@ export const faultDeck = {
     description: 'The cover stands open',
     effect: { kind: 'standing', minor: 'DEF_COVER_OPEN' },
   },
-  'cover-open-once': stop('The cover is opened during the print and closed again', 'print', 'ERR_COVER_OPEN', {
-    isMendedByRetry: true,
-  }),
+  'cover-open-once': stop(
+    'The cover is opened during the print and closed again',
+    'print',
+    'ERR_COVER_OPEN',
+    {
+      isMendedByRetry: true,
+    },
+  ),
   'reject-full': stop('The reject box is full and nobody empties it', 'before-reject', 'DEF_REJECT_BOX_FULL'),
   'reject-full-once': stop('The reject box is full and is emptied', 'before-reject', 'DEF_REJECT_BOX_FULL', {
     isMendedByRetry: true,
@@ -161,7 +166,9 @@ export class ArmedFaults {
   }
 
   /** The fault that stops this operation now. */
-  stopAt(moment: FaultMoment): { readonly name: FaultName; readonly effect: FaultEffect & { kind: 'stop' } } | undefined {
+  stopAt(
+    moment: FaultMoment,
+  ): { readonly name: FaultName; readonly effect: FaultEffect & { kind: 'stop' } } | undefined {
     for (const [name, effect] of this.#armed) {
       if (effect.kind === 'stop' && effect.moment === moment) return { name, effect };
     }

@@ -7,14 +7,15 @@ import { startSimulator } from './simulator.ts';
 if (process.argv.includes('--list-faults')) {
   process.stdout.write(`${JSON.stringify(listFaults(), null, 2)}\n`);
 } else {
-  await runProcess('simulator', async ({ logger, onShutdown }) => {
+  await runProcess('simulator', async (lifecycle) => {
+    const { logger } = lifecycle;
     const config = readConfig(simulatorConfigSchema, configFileArgument());
     const simulator = await startSimulator(config, {
       onBug: (error) => {
         logger.fault('simulator.bug', error);
       },
     });
-    onShutdown('simulator', () => simulator.close());
+    lifecycle.onShutdown('simulator', () => simulator.close());
     logger.event('simulator.ready', {
       evolisHost: config.evolis.host,
       evolisPort: simulator.evolisPort,

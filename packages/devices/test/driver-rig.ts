@@ -1,5 +1,11 @@
 /** Driver, reader and simulator wired together over real sockets. */
-import { type CardDevice, type EvolisLimits, type VpcdReader, createEvolisDevice, listenVpcd } from '../src/index.ts';
+import {
+  type CardDevice,
+  type EvolisLimits,
+  type VpcdReader,
+  createEvolisDevice,
+  listenVpcd,
+} from '../src/index.ts';
 import { type Raster } from '../src/port.ts';
 import {
   type SimulatorProcess,

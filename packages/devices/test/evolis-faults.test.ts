@@ -125,7 +125,11 @@ const faultFailures: Readonly<Record<string, (rig: DriverRig) => Promise<void>>>
   'chip-corrupt-record': async (rig) => {
     const session = await feed(rig);
     const host = await authenticate(await session.chip());
-    assert.deepEqual([...new Set(await personalizePayment(host))], ['9000'], 'the chip itself notices nothing');
+    assert.deepEqual(
+      [...new Set(await personalizePayment(host))],
+      ['9000'],
+      'the chip itself notices nothing',
+    );
     const stored = await readFirstRecord(await session.chip());
     assert.equal(stored.length, firstRecord.length);
     assert.equal(equalBytes(stored, firstRecord), false);

@@ -3,7 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeBitmap24 } from '../src/evolis/bitmap-24.ts';
-import { decideEventReaction, decideFaultClass, faultCodeOf, minorStateIn } from '../src/evolis/evolis-faults.ts';
+import {
+  decideEventReaction,
+  decideFaultClass,
+  faultCodeOf,
+  minorStateIn,
+} from '../src/evolis/evolis-faults.ts';
 import {
   deviceStateOf,
   parseCardPosition,
@@ -136,15 +141,13 @@ test('an event asks, is acknowledged, or gives up, as its actions allow', () => 
 test('a bitmap holds the pixels bottom row first, blue before red, rows padded to four bytes', () => {
   fc.assert(
     fc.property(
-      fc
-        .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 7 }))
-        .chain(([width, height]) =>
-          fc.record({
-            width: fc.constant(width),
-            height: fc.constant(height),
-            rgb: fc.uint8Array({ minLength: width * height * 3, maxLength: width * height * 3 }),
-          }),
-        ),
+      fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 7 })).chain(([width, height]) =>
+        fc.record({
+          width: fc.constant(width),
+          height: fc.constant(height),
+          rgb: fc.uint8Array({ minLength: width * height * 3, maxLength: width * height * 3 }),
+        }),
+      ),
       ({ width, height, rgb }) => {
         const bitmap = Buffer.from(encodeBitmap24({ width, height, rgb }, 300));
         const rowBytes = Math.ceil((width * 3) / 4) * 4;
@@ -155,7 +158,10 @@ test('a bitmap holds the pixels bottom row first, blue before red, rows padded t
         const row = height - 1;
         const pixel = 54 + (width - 1) * 3; // last pixel of the bottom row, which is stored first
         const source = (row * width + width - 1) * 3;
-        assert.deepEqual([...bitmap.subarray(pixel, pixel + 3)], [rgb[source + 2], rgb[source + 1], rgb[source]]);
+        assert.deepEqual(
+          [...bitmap.subarray(pixel, pixel + 3)],
+          [rgb[source + 2], rgb[source + 1], rgb[source]],
+        );
       },
     ),
   );

@@ -47,7 +47,10 @@ function describeRoute(route: RouteDescription, components: Json): Json {
     required: true,
     schema: plainSchema(schema, components),
   }));
-  const bodies = Object.entries(route.body ?? {}).map(([type, schema]): [string, Json] => [type, content(schema)]);
+  const bodies = Object.entries(route.body ?? {}).map(([type, schema]): [string, Json] => [
+    type,
+    content(schema),
+  ]);
   return {
     operationId: route.operationId,
     summary: route.summary,
@@ -58,7 +61,9 @@ function describeRoute(route: RouteDescription, components: Json): Json {
     ],
     ...(bodies.length === 0 ? {} : { requestBody: { required: true, content: Object.fromEntries(bodies) } }),
     responses: Object.fromEntries(answers),
-    security: [route.scopes === undefined ? { mutualTls: [] } : { mutualTls: [], accessToken: [...route.scopes] }],
+    security: [
+      route.scopes === undefined ? { mutualTls: [] } : { mutualTls: [], accessToken: [...route.scopes] },
+    ],
   };
 }
 

@@ -1,35 +1,110 @@
-/** Words for the events of an order's timeline, in the order of the mission's six steps. */
+/**
+ * Words for the events of an order's timeline, in the order of the mission's six steps.
+ *
+ * The timeline has every state change; a reader wants each thing once. Events that only repeat a neighbour (a job
+ * entering the state that its stage just named) have no line; `timeline.json` has them all.
+ */
 import { type TimelineEntry } from '@cardwright/protocol';
 
-const phrases: readonly (readonly [prefix: string, step: string, text: string])[] = [
-  ['order.requested', '2 order', 'the issuer backend ordered: Produce physical card, INSTANT'],
-  ['order.ready', '3 prepare', 'the vault prepared and sealed the production data'],
-  ['order.data_failed', '3 prepare', 'the card data was refused'],
-  [
-    'order.in_production',
-    '5 produce',
-    'production began: from here the order cannot move to another station',
-  ],
-  ['order.done', '5 produce', 'the card is made and proven'],
-  ['order.production_failed', '5 produce', 'no card was made'],
-  ['order.in_doubt', '5 produce', 'it is not known whether a card was made'],
-  ['job.queued', '4 send', 'waiting for the station'],
-  ['job.leased', '4 send', 'the station took the job'],
-  ['job.armed', '4 send', 'armed: the last safe point is passed'],
-  ['notification.delivered', '6 notify', 'the issuer was told'],
-];
-
-function details(entry: TimelineEntry): string {
-  const shown = Object.entries(entry.data)
-    .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-    .map(([name, value]) => `${name}=${String(value)}`);
-  return shown.length === 0 ? '' : `  [${shown.join(' ')}]`;
+export interface DemoLine {
+  readonly step: string;
+  readonly text: string;
 }
 
-/** One line for an event: the step of the mission it belongs to, and what happened. */
-export function describeEvent(entry: TimelineEntry): { readonly step: string; readonly text: string } {
-  const phrase = phrases.find(([prefix]) => entry.event.startsWith(prefix));
-  if (phrase !== undefined) return { step: phrase[1], text: phrase[2] + details(entry) };
-  const isStage = /^(job|stage|hand_over|outcome)/.test(entry.event);
-  return { step: isStage ? '5 produce' : '· event', text: entry.event.replaceAll('_', ' ') + details(entry) };
+type Phrase = (data: Readonly<Record<string, string>>) => DemoLine | undefined;
+
+const line =
+  (step: string, text: string): Phrase =>
+  () => ({ step, text });
+const silent: Phrase = () => undefined;
+
+const stageWords: Readonly<Record<string, string>> = {
+  feed: 'feed: a blank to the chip station',
+  chip: 'chip: personalized over the secure channel, driven by the vault',
+  stripe: 'stripe: encoded',
+  print: 'print: front and back',
+  verify: 'verify: read back like a terminal, certificates and cryptogram checked',
+};
+
+const phrases: Readonly<Record<string, Phrase>> = {
+  'order.requested': ({ stationId }) => ({
+    step: '2 order',
+    text: `Produce physical card, INSTANT, station ${stationId ?? '?'}: accepted`,
+  }),
+  'order.ready': line(
+    '3 prepare',
+    'the vault opened the card data, prepared the EMV data and sealed the plan',
+  ),
+  'order.data_failed': ({ errorCode, field }) => ({
+    step: '3 prepare',
+    text: `the card data was refused: ${errorCode ?? ''} ${field ?? ''}`,
+  }),
+  'order.in_production': silent,
+  'order.done': line('5 produce', 'the card is made and proven'),
+  'order.production_failed': ({ errorCode }) => ({
+    step: '5 produce',
+    text: `the order failed: ${errorCode ?? '?'}`,
+  }),
+  'order.in_doubt': line('5 produce', 'it is not known whether a card was made'),
+  'job.queued': silent,
+  'job.leased': line('4 send', 'the station took the job; print data encrypted to its key'),
+  'job.armed': line('4 send', 'armed: from here no other station can get this card'),
+  'job.spoiled': ({ fault }) => ({ step: '5 produce', text: `the blank is spoiled: ${fault ?? '?'}` }),
+  'job.in_doubt': silent,
+  'job.withdrawn': ({ fault }) => ({
+    step: '5 produce',
+    text: `the job ended without a blank: ${fault ?? '?'}`,
+  }),
+  'chip.script-released': ({ commands }) => ({
+    step: '5 produce',
+    text: `chip: card cryptogram good; the vault released ${commands ?? 'its'} wrapped commands`,
+  }),
+  'chip.cryptogram-confirmed': line('5 produce', 'verify: the vault confirmed the cryptogram of the card'),
+  'notification.delivered': ({ detailsStatus }) => ({
+    step: '6 notify',
+    text: `the issuer was told ${detailsStatus ?? ''}`,
+  }),
+  'notification.attempt-failed': ({ detailsStatus, httpStatus, reason }) => ({
+    step: '6 notify',
+    text: `${detailsStatus ?? ''} did not arrive (${httpStatus ?? reason ?? 'no answer'}); it is sent again`,
+  }),
+  'hand_over.presented': line('5 produce', 'the card is presented'),
+  'hand_over.taken': line('5 produce', 'the customer took the card'),
+  'hand_over.retracted': line('5 produce', 'nobody took the card; it was drawn back'),
+};
+
+function plainData(entry: TimelineEntry): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(entry.data)
+      .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+      .map(([name, value]) => [name, String(value)]),
+  );
+}
+
+function describeStage(event: string, fault: string | undefined): DemoLine | undefined {
+  const [kind, stage = '', status] = event.split('.');
+  if (kind !== 'stage') return undefined;
+  const because = fault === undefined ? '' : ` (${fault})`;
+  if (status === 'completed') return { step: '5 produce', text: stageWords[stage] ?? stage };
+  if (status === 'failed') return { step: '5 produce', text: `${stage}: failed${because}` };
+  if (status === 'waiting') return { step: '5 produce', text: `${stage}: waiting for an operator${because}` };
+  return undefined;
+}
+
+/**
+ * Makes a describer for one order's timeline, to be called with each entry in order. It answers undefined for an
+ * event that a neighbour tells already.
+ */
+export function createDescriber(): (entry: TimelineEntry) => DemoLine | undefined {
+  const statusOf = new Map<string, string>();
+  return (entry) => {
+    const data = plainData(entry);
+    const { notificationId, detailsStatus } = data;
+    if (notificationId !== undefined && detailsStatus !== undefined)
+      statusOf.set(notificationId, detailsStatus);
+    const told = notificationId === undefined ? undefined : statusOf.get(notificationId);
+    const phrase = phrases[entry.event];
+    if (phrase !== undefined) return phrase(told === undefined ? data : { ...data, detailsStatus: told });
+    return describeStage(entry.event, data['fault']);
+  };
 }

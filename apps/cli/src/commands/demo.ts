@@ -9,7 +9,7 @@ import { dirname, relative } from 'node:path';
 import { type OrderView } from '@cardwright/protocol';
 import { demoFolder } from '../sandbox/data-folder.ts';
 import { collectDemoFiles, type DemoFiles } from './demo-files.ts';
-import { describeEvent } from './demo-timeline.ts';
+import { createDescriber } from './demo-timeline.ts';
 import { listFaults } from './fault-list.ts';
 import { sandboxFacts } from '../sandbox/layout.ts';
 import { freePorts, type IssuerCardView, type Sandbox, startSandbox } from '../sandbox/sandbox.ts';
@@ -84,6 +84,7 @@ async function makeOneCard(sandbox: Sandbox, options: DemoOptions, say: Say): Pr
     name: options.name,
     persoStation: sandboxFacts.stationId,
   });
+  const describe = createDescriber();
   let told = 0;
   const finished = await sandbox.until(
     'the card to be finished',
@@ -91,8 +92,8 @@ async function makeOneCard(sandbox: Sandbox, options: DemoOptions, say: Say): Pr
       const order = await sandbox.orderView(operationId);
       for (const entry of order.timeline.filter((event) => event.sequence > told)) {
         told = entry.sequence;
-        const { step, text } = describeEvent(entry);
-        say(step, text);
+        const line = describe(entry);
+        if (line !== undefined) say(line.step, line.text);
       }
       const issuer = await sandbox.issuerView(cardId);
       return isFinished(order, issuer) ? { order, issuer } : undefined;

@@ -11,7 +11,13 @@ import { completeWork } from '../due-work/due-work.ts';
 import { findOrder, moveOrder } from '../orders/order-record.ts';
 import { type JobRow, type OrderRow } from '../store/tables.ts';
 import { noteStationSeen } from './claim.ts';
-import { accept, type DispatchParts, refuseStation, type StationRefusal, type StationResult } from './dispatch-parts.ts';
+import {
+  accept,
+  type DispatchParts,
+  refuseStation,
+  type StationRefusal,
+  type StationResult,
+} from './dispatch-parts.ts';
 import { findStationJob, moveJob } from './job-record.ts';
 
 /** Whether a job may be armed now: `arm`, `already`, or why not. Pure. */

@@ -19,7 +19,13 @@ import { findOrder } from '../orders/order-record.ts';
 import { recordEvent } from '../store/history.ts';
 import { type Transaction } from '../store/store.ts';
 import { type JobRow } from '../store/tables.ts';
-import { accept, type DispatchParts, refuseStation, type StationRefusal, type StationResult } from './dispatch-parts.ts';
+import {
+  accept,
+  type DispatchParts,
+  refuseStation,
+  type StationRefusal,
+  type StationResult,
+} from './dispatch-parts.ts';
 import { findStationJob } from './job-record.ts';
 
 interface ArmedJob {
@@ -60,7 +66,11 @@ export function chipIdentityOf(chip: ChipIdentity, initializeUpdateResponse: str
 }
 
 /** Whether the plan of `job` may go to this chip: not when another chip that still lives may have it. */
-async function findForeignRelease(tx: Transaction, job: JobRow, identity: string): Promise<JobRow | undefined> {
+async function findForeignRelease(
+  tx: Transaction,
+  job: JobRow,
+  identity: string,
+): Promise<JobRow | undefined> {
   const released = await tx.db
     .selectFrom('jobs')
     .selectAll()
@@ -68,7 +78,9 @@ async function findForeignRelease(tx: Transaction, job: JobRow, identity: string
     .where('script_released_at', 'is not', null)
     .execute();
   return released.find((one) =>
-    one.job_id === job.job_id ? one.chip_identity !== identity : one.state !== 'spoiled' || one.terminated !== 1,
+    one.job_id === job.job_id
+      ? one.chip_identity !== identity
+      : one.state !== 'spoiled' || one.terminated !== 1,
   );
 }
 

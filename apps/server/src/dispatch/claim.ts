@@ -45,7 +45,11 @@ async function lease(parts: DispatchParts, tx: Transaction, job: JobRow, at: num
   const leaseUntil = at + parts.times.leaseMs;
   await scheduleWork(tx, 'lease_expiry', job.job_id, leaseUntil);
   if (job.state === 'leased' && (job.lease_until ?? 0) > at) {
-    await tx.db.updateTable('jobs').set({ lease_until: leaseUntil }).where('job_id', '=', job.job_id).execute();
+    await tx.db
+      .updateTable('jobs')
+      .set({ lease_until: leaseUntil })
+      .where('job_id', '=', job.job_id)
+      .execute();
     return { ...job, lease_until: leaseUntil };
   }
   const queued = job.state === 'leased' ? await moveJob(tx, job, { to: 'queued', at }) : job;

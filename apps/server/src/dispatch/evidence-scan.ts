@@ -8,7 +8,8 @@
 import { isLuhnValid } from '@cardwright/domain';
 
 /** Stand-alone means: no hexadecimal digit touches it, so that chip identities and hashes pass. */
-const standaloneDigits = /(?<![0-9A-Fa-f])(?:\d{12,19}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,3})?)(?![0-9A-Fa-f])/g;
+const standaloneDigits =
+  /(?<![0-9A-Fa-f])(?:\d{12,19}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,3})?)(?![0-9A-Fa-f])/g;
 
 /** Times in epoch milliseconds, 2001 to 2286: thirteen digits that begin with 1 to 9 and mean nothing here. */
 const earliestTimeMs = 1_000_000_000_000;

@@ -34,7 +34,13 @@ import { recordEvent } from '../store/history.ts';
 import { type Transaction } from '../store/store.ts';
 import { type JobRow, type OrderRow } from '../store/tables.ts';
 import { noteStationSeen } from './claim.ts';
-import { accept, type DispatchParts, refuseStation, type StationRefusal, type StationResult } from './dispatch-parts.ts';
+import {
+  accept,
+  type DispatchParts,
+  refuseStation,
+  type StationRefusal,
+  type StationResult,
+} from './dispatch-parts.ts';
 import { holdsCardNumber } from './evidence-scan.ts';
 import { findStationJob, insertJob, moveJob } from './job-record.ts';
 
@@ -115,7 +121,12 @@ async function followOutcome(given: Reported, job: JobRow, decision: OrderDecisi
       return;
     }
     case 'ready': {
-      const again = await moveOrder(tx, parts.outbox, order, { to: 'ready', at, jobId, data: { remake: true } });
+      const again = await moveOrder(tx, parts.outbox, order, {
+        to: 'ready',
+        at,
+        jobId,
+        data: { remake: true },
+      });
       await insertJob(tx, { order: again, attempt: job.attempt + 1, epoch: job.epoch, at });
       tx.onCommit(() => {
         parts.doorbell.ring(order.station_id);
@@ -124,10 +135,20 @@ async function followOutcome(given: Reported, job: JobRow, decision: OrderDecisi
     }
     case 'production_failed':
       invariant(job.state !== 'produced', 'I3', 'an order does not fail with a good card');
-      await moveOrder(tx, parts.outbox, order, { to: 'production_failed', at, jobId, failure: { code: decision.fault } });
+      await moveOrder(tx, parts.outbox, order, {
+        to: 'production_failed',
+        at,
+        jobId,
+        failure: { code: decision.fault },
+      });
       return;
     case 'in_doubt':
-      await moveOrder(tx, parts.outbox, order, { to: 'in_doubt', at, jobId, data: { fault: decision.fault } });
+      await moveOrder(tx, parts.outbox, order, {
+        to: 'in_doubt',
+        at,
+        jobId,
+        data: { fault: decision.fault },
+      });
       return;
   }
 }
@@ -138,7 +159,8 @@ async function takeOutcome(given: Reported, report: OutcomeReport): Promise<Stat
   if (contradiction !== undefined) return bad(contradiction);
   // The same end told again under a new message id: known, nothing to do.
   if (job.state === report.outcome) return undefined;
-  if (isTerminal(jobTransitions, job.state)) return refuseStation('ORDER_ENDED', 'The job has ended otherwise');
+  if (isTerminal(jobTransitions, job.state))
+    return refuseStation('ORDER_ENDED', 'The job has ended otherwise');
   if (job.state === 'queued') return notHeld;
   if (!canMove(jobTransitions, job.state, report.outcome)) {
     return job.state === 'leased' ? notHeld : bad('The outcome cannot follow the last stage');
@@ -246,7 +268,9 @@ export async function takeReport(
   message: Report,
 ): Promise<StationResult<ReportAnswer>> {
   try {
-    const answer = await parts.store.transaction((tx) => takeInTransaction(parts, tx, stationId, jobId, message));
+    const answer = await parts.store.transaction((tx) =>
+      takeInTransaction(parts, tx, stationId, jobId, message),
+    );
     crashPoint('server.report.after-commit');
     return accept(answer);
   } catch (error) {

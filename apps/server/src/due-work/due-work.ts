@@ -78,7 +78,9 @@ export async function claimWork(
 export async function nextDueAtMs(tx: Transaction, kinds: readonly WorkKind[]): Promise<number | undefined> {
   const row = await tx.db
     .selectFrom('due_work')
-    .select(sql<number | null>`min(case when lease_until is null then due_at else lease_until end)`.as('next'))
+    .select(
+      sql<number | null>`min(case when lease_until is null then due_at else lease_until end)`.as('next'),
+    )
     .where('kind', 'in', kinds)
     .executeTakeFirst();
   return row?.next ?? undefined;
@@ -90,6 +92,10 @@ export async function nextDueAtMs(tx: Transaction, kinds: readonly WorkKind[]): 
  */
 export async function releaseAllWork(store: Store): Promise<void> {
   await store.transaction(async (tx) => {
-    await tx.db.updateTable('due_work').set({ lease_until: null }).where('lease_until', 'is not', null).execute();
+    await tx.db
+      .updateTable('due_work')
+      .set({ lease_until: null })
+      .where('lease_until', 'is not', null)
+      .execute();
   });
 }

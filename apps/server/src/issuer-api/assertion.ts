@@ -48,7 +48,8 @@ export function readAssertion(token: string): ReadAssertion | undefined {
   if (header === undefined || payload === undefined) return undefined;
   const { alg, typ, kid } = header;
   if (alg !== 'ES256' || (typ !== undefined && typ !== 'JWT')) return undefined;
-  if (typeof kid !== 'string' || !kidPattern.test(kid) || 'crit' in header || 'b64' in header) return undefined;
+  if (typeof kid !== 'string' || !kidPattern.test(kid) || 'crit' in header || 'b64' in header)
+    return undefined;
   const claims = check(AssertionClaims, payload);
   return claims.ok ? { token, kid, claims: claims.value } : undefined;
 }
@@ -74,7 +75,9 @@ export async function isSignatureValid(assertion: ReadAssertion, issuer: IssuerC
   if (key === undefined) return false;
   const { kty, crv, x, y } = key.jwk;
   try {
-    await compactVerify(assertion.token, await importJWK({ kty, crv, x, y }, 'ES256'), { algorithms: ['ES256'] });
+    await compactVerify(assertion.token, await importJWK({ kty, crv, x, y }, 'ES256'), {
+      algorithms: ['ES256'],
+    });
     return true;
   } catch {
     return false;

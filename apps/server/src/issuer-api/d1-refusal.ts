@@ -33,7 +33,11 @@ export const refuseForbidden: D1Refusal = {
   errorCode: 'FORBIDDEN',
   error: 'The access token does not allow this action',
 };
-export const refuseNotFound: D1Refusal = { ok: false, errorCode: 'NOT_FOUND', error: 'There is nothing here' };
+export const refuseNotFound: D1Refusal = {
+  ok: false,
+  errorCode: 'NOT_FOUND',
+  error: 'There is nothing here',
+};
 export const refuseConflict = (field: 'issuerRequestId' | 'cardId'): D1Refusal => ({
   ok: false,
   errorCode: 'CONFLICT',
@@ -49,7 +53,11 @@ export const refuseMediaType: D1Refusal = {
   errorCode: 'UNSUPPORTED_MEDIA_TYPE',
   error: 'The body must be JSON',
 };
-export const refuseInternal: D1Refusal = { ok: false, errorCode: 'INTERNAL_ERROR', error: 'An internal error' };
+export const refuseInternal: D1Refusal = {
+  ok: false,
+  errorCode: 'INTERNAL_ERROR',
+  error: 'An internal error',
+};
 export const refuseUnavailable = (retryAfterS: number): D1Refusal => ({
   ok: false,
   errorCode: 'SERVICE_UNAVAILABLE',

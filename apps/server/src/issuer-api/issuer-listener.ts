@@ -23,7 +23,12 @@ import {
   sendRefusal,
 } from './d1-refusal.ts';
 import { bodyOf, registerBodyParsers } from './issuer-body.ts';
-import { type Answer, orderProduction, type ProductionParts, readProductionStatus } from './production-endpoint.ts';
+import {
+  type Answer,
+  orderProduction,
+  type ProductionParts,
+  readProductionStatus,
+} from './production-endpoint.ts';
 import { requestToken } from './token-endpoint.ts';
 
 const bodyLimitBytes = 64 * 1_024;
@@ -66,7 +71,11 @@ function sendJson(reply: FastifyReply, httpStatus: number, body: unknown): Fasti
     .send(JSON.stringify(body));
 }
 
-function sendAnswer(reply: FastifyReply, httpStatus: number, answer: Answer<unknown>): FastifyReply | Promise<unknown> {
+function sendAnswer(
+  reply: FastifyReply,
+  httpStatus: number,
+  answer: Answer<unknown>,
+): FastifyReply | Promise<unknown> {
   return answer.ok ? sendJson(reply, httpStatus, answer.value) : sendRefusal(reply, answer);
 }
 
@@ -77,7 +86,10 @@ function correlationIdOf(request: FastifyRequest): string {
 }
 
 /** Answers what Node's parser refused before there was a request: too long headers, broken HTTP. */
-function answerBrokenRequest(error: Error & { code?: string }, socket: { writable: boolean; end(text: string): void; destroy(): void }): void {
+function answerBrokenRequest(
+  error: Error & { code?: string },
+  socket: { writable: boolean; end(text: string): void; destroy(): void },
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -159,7 +171,9 @@ export function createIssuerListener(
       const bearer = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(request.headers.authorization ?? '')?.[1];
       const thumbprint = peerThumbprint(request.raw.socket);
       const access =
-        bearer === undefined || thumbprint === undefined ? undefined : await tokens.verify(bearer, thumbprint);
+        bearer === undefined || thumbprint === undefined
+          ? undefined
+          : await tokens.verify(bearer, thumbprint);
       if (access === undefined) return sendRefusal(reply, refuseUnauthorized);
       request.access = access;
       return undefined;

@@ -4,10 +4,22 @@
  * Invariant: a request is judged in the order form, replay, references, re-order rules; whatever comes in, the
  * answer is a documented one.
  */
-import { type CardOperations, check, type ProductionAccepted, ProductionPath, scopes } from '@cardwright/protocol';
+import {
+  type CardOperations,
+  check,
+  type ProductionAccepted,
+  ProductionPath,
+  scopes,
+} from '@cardwright/protocol';
 import { type Logger } from '@cardwright/runtime';
 import { type Catalogue } from '../catalogue.ts';
-import { findReplay, type IntakeParts, type IntakeResult, type OrderArrival, takeOrder } from '../orders/order-intake.ts';
+import {
+  findReplay,
+  type IntakeParts,
+  type IntakeResult,
+  type OrderArrival,
+  takeOrder,
+} from '../orders/order-intake.ts';
 import { operationOf } from '../orders/operation-view.ts';
 import { contentOf, findUnknownReference, readOrder } from '../orders/order-request.ts';
 import { type Store } from '../store/store.ts';
@@ -54,7 +66,9 @@ function answerOf(result: IntakeResult): Answer<ProductionAccepted> {
     case 'conflict':
       return refuseConflict(result.field);
     case 'invalid-data':
-      return refuseValue(/^encryptedData(\.[A-Za-z0-9.]+)?$/.test(result.field) ? result.field : 'encryptedData');
+      return refuseValue(
+        /^encryptedData(\.[A-Za-z0-9.]+)?$/.test(result.field) ? result.field : 'encryptedData',
+      );
   }
 }
 

@@ -10,7 +10,13 @@ import { type IssuerConfig } from '../config.ts';
 import { type Store } from '../store/store.ts';
 import { isUniqueViolation } from '../store/store-error.ts';
 import { type AccessTokens, accessTokenLifeS, allScopes } from './access-token.ts';
-import { areClaimsValid, isSignatureValid, type ReadAssertion, readAssertion, rememberUntilMs } from './assertion.ts';
+import {
+  areClaimsValid,
+  isSignatureValid,
+  type ReadAssertion,
+  readAssertion,
+  rememberUntilMs,
+} from './assertion.ts';
 
 export interface TokenEndpointParts {
   readonly store: Store;
@@ -62,7 +68,8 @@ export async function requestToken(
   thumbprint: string,
 ): Promise<TokenResult> {
   const request = check(TokenRequest, body);
-  if (!request.ok) return refuse('invalid_request', `The request lacks or misuses: ${request.field || 'body'}`);
+  if (!request.ok)
+    return refuse('invalid_request', `The request lacks or misuses: ${request.field || 'body'}`);
   if (request.value.grant_type !== jwtBearerGrant) {
     return refuse('unsupported_grant_type', 'Only the JWT bearer grant is supported');
   }

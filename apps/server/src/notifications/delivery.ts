@@ -30,7 +30,11 @@ export type DeliveryDecision =
   | { readonly decision: 'retry'; readonly delayMs: number };
 
 /** What follows an answer. `attemptsBefore` counts the attempts before this one. Pure. */
-export function decideDelivery(answer: DeliveryAnswer, attemptsBefore: number, random: number): DeliveryDecision {
+export function decideDelivery(
+  answer: DeliveryAnswer,
+  attemptsBefore: number,
+  random: number,
+): DeliveryDecision {
   if (answer.answer === 'status') {
     if (answer.httpStatus >= 200 && answer.httpStatus < 300) return { decision: 'delivered' };
     if (answer.httpStatus === 400) return { decision: 'refused' };

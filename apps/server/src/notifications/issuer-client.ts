@@ -59,7 +59,11 @@ interface TokenSource {
   close(): Promise<void>;
 }
 
-function createTokenSource(target: NotificationTarget, oauth: OutboundOauthConfig, clock: Clock): TokenSource {
+function createTokenSource(
+  target: NotificationTarget,
+  oauth: OutboundOauthConfig,
+  clock: Clock,
+): TokenSource {
   const url = new URL(oauth.tokenUrl);
   const client = createMtlsClient({ ...target, origin: url.origin, timeoutMs: attemptLimitMs });
   const secret = new Sensitive(readFileSync(oauth.clientSecretFile, 'utf8').trim());
@@ -70,7 +74,10 @@ function createTokenSource(target: NotificationTarget, oauth: OutboundOauthConfi
     const answer = await client.request({
       method: 'POST',
       path: url.pathname + url.search,
-      form: { grant_type: 'client_credentials', ...(oauth.scope === undefined ? {} : { scope: oauth.scope }) },
+      form: {
+        grant_type: 'client_credentials',
+        ...(oauth.scope === undefined ? {} : { scope: oauth.scope }),
+      },
       headers: { authorization: `Basic ${basic}`, 'x-correlation-id': newId() },
     });
     if (answer.status !== 200) throw new TokenRefusedError(`TOKEN_STATUS_${String(answer.status)}`);
@@ -96,7 +103,8 @@ function readTokenAnswer(answer: ClientAnswer): OutboundTokenAnswer {
     throw new TokenRefusedError('TOKEN_NOT_JSON');
   }
   const checked = check(OutboundTokenAnswer, body);
-  if (!checked.ok || !/^bearer$/i.test(checked.value.token_type)) throw new TokenRefusedError('TOKEN_MALFORMED');
+  if (!checked.ok || !/^bearer$/i.test(checked.value.token_type))
+    throw new TokenRefusedError('TOKEN_MALFORMED');
   return checked.value;
 }
 

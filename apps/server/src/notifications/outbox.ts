@@ -18,7 +18,11 @@ export interface Outbox {
   enqueue(tx: Transaction, order: OrderRow, at: number): Promise<void>;
 }
 
-async function headOf(tx: Transaction, issuerId: string, cardId: string): Promise<NotificationRow | undefined> {
+async function headOf(
+  tx: Transaction,
+  issuerId: string,
+  cardId: string,
+): Promise<NotificationRow | undefined> {
   return tx.db
     .selectFrom('notifications')
     .selectAll()

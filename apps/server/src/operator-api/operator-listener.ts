@@ -37,7 +37,8 @@ function readFilter(query: unknown): OrderFilter | undefined {
   if (typeof limit !== 'string' || !/^\d{1,4}$/.test(limit)) return undefined;
   const known = state === undefined ? undefined : orderStates.find((one) => one === state);
   if (state !== undefined && known === undefined) return undefined;
-  if (stationId !== undefined && (typeof stationId !== 'string' || !idPattern.test(stationId))) return undefined;
+  if (stationId !== undefined && (typeof stationId !== 'string' || !idPattern.test(stationId)))
+    return undefined;
   return { limit: Math.min(Math.max(Number(limit), 1), maxOrders), state: known, stationId };
 }
 
@@ -123,15 +124,18 @@ export function createOperatorListener(
     if (filter === undefined) return sendError(reply, 400, 'BAD_REQUEST', 'The filter is not known');
     return sendJson(reply, 200, await listOrders(parts.store, filter));
   });
-  app.get<{ Params: { operationId: string } }>(operatorPaths.order(':operationId'), async (request, reply) => {
-    const { operationId } = request.params;
-    const view = idPattern.test(operationId)
-      ? await parts.store.transaction((tx) => viewOrder(tx, operationId))
-      : undefined;
-    return view === undefined
-      ? sendError(reply, 404, 'NOT_FOUND', 'There is no such order')
-      : sendJson(reply, 200, view);
-  });
+  app.get<{ Params: { operationId: string } }>(
+    operatorPaths.order(':operationId'),
+    async (request, reply) => {
+      const { operationId } = request.params;
+      const view = idPattern.test(operationId)
+        ? await parts.store.transaction((tx) => viewOrder(tx, operationId))
+        : undefined;
+      return view === undefined
+        ? sendError(reply, 404, 'NOT_FOUND', 'There is no such order')
+        : sendJson(reply, 200, view);
+    },
+  );
   app.get(operatorPaths.stations, async (_request, reply) => sendJson(reply, 200, await listStations(parts)));
   return app;
 }

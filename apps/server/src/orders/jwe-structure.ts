@@ -44,7 +44,8 @@ function kidOf(header: unknown): string | undefined {
   if (header['alg'] !== 'ECDH-ES' || header['enc'] !== 'A256GCM') return undefined;
   for (const member of ['apu', 'apv']) {
     const value = header[member];
-    if (value !== undefined && (typeof value !== 'string' || decodeBase64url(value) === undefined)) return undefined;
+    if (value !== undefined && (typeof value !== 'string' || decodeBase64url(value) === undefined))
+      return undefined;
   }
   const { kid } = header;
   if (typeof kid !== 'string' || !kidPattern.test(kid)) return undefined;

@@ -8,7 +8,8 @@ const timestamp = (atMs: number): string => new Date(atMs).toISOString();
 /** The order's current state as D1 shows it. Holds no card data. */
 export function operationOf(order: OrderRow): CardOperation {
   const { status, details } = d1StatusOf[order.state];
-  const failure = order.error_code === null ? undefined : { errorCode: order.error_code, error: order.error_text ?? '' };
+  const failure =
+    order.error_code === null ? undefined : { errorCode: order.error_code, error: order.error_text ?? '' };
   return {
     operationId: order.operation_id,
     operation: 'PRODUCE',

@@ -23,7 +23,9 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const members = Object.entries(value).filter(([, member]) => member !== undefined);
   return Object.fromEntries(
-    members.sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, member]): [string, unknown] => [name, sorted(member)]),
+    members
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, member]): [string, unknown] => [name, sorted(member)]),
   );
 }
 

@@ -87,16 +87,18 @@ async function findReplayed(tx: Transaction, arrival: OrderArrival): Promise<Ord
 }
 
 async function findNewest(tx: Transaction, arrival: OrderArrival): Promise<OrderRow | undefined> {
-  return tx.db
-    .selectFrom('orders')
-    .selectAll()
-    .where('issuer_id', '=', arrival.issuerId)
-    .where('card_id', '=', arrival.cardId)
-    // A live order is the newest one whatever the clock did.
-    .orderBy(sql`case when ended_at is null then 0 else 1 end`)
-    .orderBy('created_at', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+  return (
+    tx.db
+      .selectFrom('orders')
+      .selectAll()
+      .where('issuer_id', '=', arrival.issuerId)
+      .where('card_id', '=', arrival.cardId)
+      // A live order is the newest one whatever the clock did.
+      .orderBy(sql`case when ended_at is null then 0 else 1 end`)
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .executeTakeFirst()
+  );
 }
 
 async function insertOrder(
@@ -117,7 +119,12 @@ async function insertOrder(
     subjectId: operationId,
     from: undefined,
     to: 'requested',
-    data: { stationId: persoStation, productId: cardProductId, ...services, correlationId: arrival.correlationId },
+    data: {
+      stationId: persoStation,
+      productId: cardProductId,
+      ...services,
+      correlationId: arrival.correlationId,
+    },
   });
   const handOverNumber = await recordChange(tx, {
     operationId,
@@ -164,7 +171,11 @@ async function insertOrder(
 }
 
 /** Asks the vault whether two ciphertexts hold the same card data. @throws VaultUnavailableError */
-async function compareByVault(vault: VaultLink, stored: OrderRow, arrival: OrderArrival): Promise<IntakeResult> {
+async function compareByVault(
+  vault: VaultLink,
+  stored: OrderRow,
+  arrival: OrderArrival,
+): Promise<IntakeResult> {
   const { issuerId } = arrival;
   const given = await vault.fingerprint({ issuerId, encryptedData: arrival.encryptedData });
   if (given.result === 'rejected') return { result: 'invalid-data', field: given.field };
@@ -179,7 +190,10 @@ async function compareByVault(vault: VaultLink, stored: OrderRow, arrival: Order
 }
 
 /** Looks only for a replay: an order that repeats a stored one is answered whatever the catalogue says today. */
-export async function findReplay(parts: IntakeParts, arrival: OrderArrival): Promise<IntakeResult | undefined> {
+export async function findReplay(
+  parts: IntakeParts,
+  arrival: OrderArrival,
+): Promise<IntakeResult | undefined> {
   const content = canonicalContent(arrival.content);
   const sha256 = createHash('sha256').update(arrival.encryptedData).digest('base64url');
   const replay = await parts.store.transaction(async (tx) =>
@@ -201,25 +215,25 @@ export async function findReplay(parts: IntakeParts, arrival: OrderArrival): Pro
 export async function takeOrder(parts: IntakeParts, arrival: OrderArrival): Promise<IntakeResult> {
   const content = canonicalContent(arrival.content);
   const sha256 = createHash('sha256').update(arrival.encryptedData).digest('base64url');
-  const taken = await parts.store.transaction<IntakeResult | { readonly result: 'compare'; stored: OrderRow }>(
-    async (tx) => {
-      const replay = decideReplay(await findReplayed(tx, arrival), content, sha256);
-      switch (replay.decision) {
-        case 'same':
-          return { result: 'replayed', operationId: replay.stored.operation_id };
-        case 'conflict':
-          return { result: 'conflict', field: 'issuerRequestId' };
-        case 'compare':
-          return { result: 'compare', stored: replay.stored };
-        case 'new':
-      }
-      const newest = await findNewest(tx, arrival);
-      if (!mayOrderAgain(newest, arrival.content.services.issuance)) {
-        return { result: 'conflict', field: 'cardId' };
-      }
-      return { result: 'accepted', operationId: await insertOrder(parts, tx, arrival, content, sha256) };
-    },
-  );
+  const taken = await parts.store.transaction<
+    IntakeResult | { readonly result: 'compare'; stored: OrderRow }
+  >(async (tx) => {
+    const replay = decideReplay(await findReplayed(tx, arrival), content, sha256);
+    switch (replay.decision) {
+      case 'same':
+        return { result: 'replayed', operationId: replay.stored.operation_id };
+      case 'conflict':
+        return { result: 'conflict', field: 'issuerRequestId' };
+      case 'compare':
+        return { result: 'compare', stored: replay.stored };
+      case 'new':
+    }
+    const newest = await findNewest(tx, arrival);
+    if (!mayOrderAgain(newest, arrival.content.services.issuance)) {
+      return { result: 'conflict', field: 'cardId' };
+    }
+    return { result: 'accepted', operationId: await insertOrder(parts, tx, arrival, content, sha256) };
+  });
   if (taken.result === 'compare') return compareByVault(parts.vault, taken.stored, arrival);
   if (taken.result === 'accepted') crashPoint('server.order.after-commit');
   return taken;

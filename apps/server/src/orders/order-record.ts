@@ -76,7 +76,8 @@ export async function moveOrder(
       state_number: number,
       ended_at: isEnd ? change.at : null,
       error_code: change.failure?.code ?? null,
-      error_text: change.failure === undefined ? null : failureText(change.failure.code, change.failure.field),
+      error_text:
+        change.failure === undefined ? null : failureText(change.failure.code, change.failure.field),
       encrypted_data: null,
       sealed_plan: isEnd ? null : (change.prepared?.sealedPlan ?? order.sealed_plan),
       masked_pan: change.prepared?.maskedPan ?? order.masked_pan,

@@ -32,7 +32,11 @@ const format = (field: string): FieldRefusal => ({
   errorCode: 'FIELD_INVALID_FORMAT',
   error: field === '' ? 'body' : field,
 });
-const value = (field: string): FieldRefusal => ({ ok: false, errorCode: 'FIELD_INVALID_VALUE', error: field });
+const value = (field: string): FieldRefusal => ({
+  ok: false,
+  errorCode: 'FIELD_INVALID_VALUE',
+  error: field,
+});
 
 /** Members that belong to other channels, or into the JWE: known, and not allowed here (OD-3.3, trap 19). */
 const notForInstant = ['shipment', 'cardCarrierConfig', 'trackData'];

@@ -53,7 +53,11 @@ async function askVault(parts: PreparationParts, order: OrderRow, encryptedData:
   return { to: 'data_failed', failure, ...(seen.result === 'ok' ? { fingerprint: seen.fingerprint } : {}) };
 }
 
-async function applyPreparation(parts: PreparationParts, operationId: string, prepared: Prepared): Promise<void> {
+async function applyPreparation(
+  parts: PreparationParts,
+  operationId: string,
+  prepared: Prepared,
+): Promise<void> {
   await parts.store.transaction(async (tx) => {
     await completeWork(tx, 'prepare', operationId);
     const order = await findOrder(tx, operationId);
@@ -90,7 +94,10 @@ export function createPreparation(parts: PreparationParts): WorkHandler {
         return undefined;
       } catch (error) {
         if (!(error instanceof VaultUnavailableError)) throw error;
-        parts.logger.warn('order.preparation-waits', { operationId: order.operation_id, reason: error.reason });
+        parts.logger.warn('order.preparation-waits', {
+          operationId: order.operation_id,
+          reason: error.reason,
+        });
         return { retryAtMs: parts.clock.now() + backOffMs(work.attempts) };
       }
     },

@@ -9,7 +9,11 @@ import { type DispatchParts } from '../dispatch/dispatch-parts.ts';
 const heartbeatMs = 20_000;
 
 /** Turns a reply into the station's doorbell until either side closes it. */
-export async function serveDoorbell(parts: DispatchParts, stationId: string, reply: FastifyReply): Promise<void> {
+export async function serveDoorbell(
+  parts: DispatchParts,
+  stationId: string,
+  reply: FastifyReply,
+): Promise<void> {
   await parts.store.transaction((tx) => noteStationSeen(tx, stationId, parts.clock.now()));
   reply.hijack();
   const stream = reply.raw;

@@ -76,7 +76,10 @@ export function createStationListener(
     const thumbprint = peerThumbprint(request.raw.socket);
     return thumbprint === undefined ? undefined : parts.catalogue.stationsByThumbprint.get(thumbprint);
   };
-  const identify = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply | undefined> => {
+  const identify = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply | undefined> => {
     if (speaker(request) !== undefined) return undefined;
     return sendError(reply, 'STATION_UNKNOWN', 'The certificate belongs to no station');
   };
@@ -91,7 +94,8 @@ export function createStationListener(
   const post = <S extends TSchema>(path: string, schema: S, handler: Handler<Static<S>>): void => {
     app.post<{ Params: { jobId?: string } }>(path, async (request, reply) => {
       const station = speaker(request);
-      if (station === undefined) return sendError(reply, 'STATION_UNKNOWN', 'The certificate belongs to no station');
+      if (station === undefined)
+        return sendError(reply, 'STATION_UNKNOWN', 'The certificate belongs to no station');
       const parsed = request.body as ReturnType<typeof parseStrictJson> | undefined;
       const checked = parsed?.ok === true ? check(schema, parsed.value) : undefined;
       if (checked?.ok !== true) {
@@ -102,8 +106,12 @@ export function createStationListener(
     });
   };
   // A colon begins a parameter in the router; doubled, it stands for itself.
-  post(stationPaths.claim.replace(':', '::'), ClaimRequest, (station, body) => claimJob(parts, station, body));
-  post(stationPaths.arm(':jobId'), ArmRequest, ({ stationId }, body, jobId) => armJob(parts, stationId, jobId, body));
+  post(stationPaths.claim.replace(':', '::'), ClaimRequest, (station, body) =>
+    claimJob(parts, station, body),
+  );
+  post(stationPaths.arm(':jobId'), ArmRequest, ({ stationId }, body, jobId) =>
+    armJob(parts, stationId, jobId, body),
+  );
   post(stationPaths.chipBegin(':jobId'), ArmRequest, ({ stationId }, body, jobId) =>
     beginChip(parts, stationId, jobId, body),
   );
@@ -118,7 +126,8 @@ export function createStationListener(
   );
   app.get(stationPaths.events, async (request, reply) => {
     const station = speaker(request);
-    if (station === undefined) return sendError(reply, 'STATION_UNKNOWN', 'The certificate belongs to no station');
+    if (station === undefined)
+      return sendError(reply, 'STATION_UNKNOWN', 'The certificate belongs to no station');
     await serveDoorbell(parts, station.stationId, reply);
     return reply;
   });

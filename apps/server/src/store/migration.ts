@@ -55,7 +55,10 @@ export function migrate(
   );
   for (const name of applied.keys()) {
     if (!migrations.some((migration) => migration.name === name)) {
-      throw new StoreError('STORE_TOO_NEW', `the database has migration ${name}, which this version does not know`);
+      throw new StoreError(
+        'STORE_TOO_NEW',
+        `the database has migration ${name}, which this version does not know`,
+      );
     }
   }
   const added: string[] = [];
@@ -63,7 +66,10 @@ export function migrate(
     const checksum = applied.get(migration.name);
     if (checksum === migration.checksum) continue;
     if (checksum !== undefined) {
-      throw new StoreError('STORE_MIGRATION_CHANGED', `migration ${migration.name} was changed after it was applied`);
+      throw new StoreError(
+        'STORE_MIGRATION_CHANGED',
+        `migration ${migration.name} was changed after it was applied`,
+      );
     }
     applyMigration(raw, migration, nowMs);
     added.push(migration.name);

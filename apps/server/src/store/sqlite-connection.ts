@@ -47,7 +47,10 @@ function adaptDatabase(raw: DatabaseSync): SqliteDatabase {
 }
 
 function connect(raw: DatabaseSync): SqliteConnection {
-  return { raw, kysely: new Kysely<Tables>({ dialect: new SqliteDialect({ database: adaptDatabase(raw) }) }) };
+  return {
+    raw,
+    kysely: new Kysely<Tables>({ dialect: new SqliteDialect({ database: adaptDatabase(raw) }) }),
+  };
 }
 
 /** A database that lives in memory only, for the schema snapshot. */

@@ -50,7 +50,10 @@ async function withoutWaiting<T>(work: Promise<T>): Promise<T> {
   try {
     const first = await Promise.race([work.then((value) => ({ value })), turn.reached]);
     if (first === 'turned') {
-      throw new StoreError('STORE_TRANSACTION_WAITED', 'a transaction waited for something outside the database');
+      throw new StoreError(
+        'STORE_TRANSACTION_WAITED',
+        'a transaction waited for something outside the database',
+      );
     }
     return first.value;
   } finally {

@@ -45,7 +45,8 @@ function fingerprintOf(card: Json): string {
 }
 
 function prepare(card: Json | undefined): Json {
-  if (card === undefined) return { result: 'rejected', errorCode: 'DATA_JWE_INVALID', field: 'encryptedData' };
+  if (card === undefined)
+    return { result: 'rejected', errorCode: 'DATA_JWE_INVALID', field: 'encryptedData' };
   if (typeof card['pan'] !== 'string' || card['exp'] === '0000') {
     return { result: 'rejected', errorCode: 'DATA_FIELD_INVALID', field: 'encryptedData.exp' };
   }
@@ -58,7 +59,13 @@ function prepare(card: Json | undefined): Json {
   };
 }
 
-async function answer(vault: FakeVault, key: CryptoKey, issuerIds: string[], path: string, body: Json): Promise<Json> {
+async function answer(
+  vault: FakeVault,
+  key: CryptoKey,
+  issuerIds: string[],
+  path: string,
+  body: Json,
+): Promise<Json> {
   const { recipientJwk } = vault;
   switch (path) {
     case vaultPaths.publicKeys:

@@ -8,9 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { luhnCheckDigit } from '@cardwright/domain';
 import { createEcKeyPair, type EcKeyPair } from '@cardwright/runtime/certificate-authority';
-import { type Clock, createLogger, createMtlsClient, type MtlsClient, systemClock } from '@cardwright/runtime';
+import {
+  type Clock,
+  createLogger,
+  createMtlsClient,
+  type MtlsClient,
+  systemClock,
+} from '@cardwright/runtime';
 import { createTestAuthority, type TestAuthority } from '@cardwright/testkit';
-import { CompactEncrypt, importJWK, importPKCS8, type JWTPayload, SignJWT } from 'jose';
+import { CompactEncrypt, importJWK, importPKCS8, SignJWT } from 'jose';
 import { createServerApp, type ServerApp } from '../../src/app.ts';
 import { type ServerConfig } from '../../src/config.ts';
 import { type DispatchTimes } from '../../src/dispatch/dispatch-parts.ts';
@@ -40,7 +46,13 @@ export interface World {
   readonly signing: EcKeyPair;
   readonly otherSigning: EcKeyPair;
   readonly parties: Record<
-    'issuerClient' | 'otherIssuerClient' | 'strangerClient' | 'station' | 'secondStation' | 'unknownStation' | 'operator',
+    | 'issuerClient'
+    | 'otherIssuerClient'
+    | 'strangerClient'
+    | 'station'
+    | 'secondStation'
+    | 'unknownStation'
+    | 'operator',
     Party
   >;
   file(name: string, text: string): string;
@@ -58,7 +70,9 @@ interface Authorities {
 
 async function makeAuthorities(): Promise<Authorities> {
   const [server, issuers, stations, operators, internal] = await Promise.all(
-    ['server', 'issuers', 'stations', 'operators', 'internal'].map((name) => createTestAuthority(`${name} CA`)),
+    ['server', 'issuers', 'stations', 'operators', 'internal'].map((name) =>
+      createTestAuthority(`${name} CA`),
+    ),
   );
   if (!server || !issuers || !stations || !operators || !internal) throw new Error('an authority is missing');
   return { server, issuers, stations, operators, internal };
@@ -81,7 +95,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   };
   const ca = await makeAuthorities();
   const caFiles = Object.fromEntries(
-    Object.entries(ca).map(([name, authority]) => [name, file(`${name}-ca.pem`, (authority as TestAuthority).ca)]),
+    Object.entries(ca).map(([name, authority]) => [
+      name,
+      file(`${name}-ca.pem`, (authority as TestAuthority).ca),
+    ]),
   ) as Record<keyof Authorities, string>;
   const issue = async (authority: TestAuthority, name: string, use: 'server' | 'client'): Promise<Party> => {
     const { cert, key, thumbprint } = await authority.issue(name, use);
@@ -105,7 +122,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     await createEcKeyPair(),
     await createEcKeyPair(),
   ];
-  const internalServer = { certFile: internalTls.certFile, keyFile: internalTls.keyFile, clientCaFile: caFiles.internal };
+  const internalServer = {
+    certFile: internalTls.certFile,
+    keyFile: internalTls.keyFile,
+    clientCaFile: caFiles.internal,
+  };
   const vault = await startFakeVault(internalServer, [issuerId, otherIssuerId]);
   const issuer = await startFakeIssuer(internalServer);
   const outboundFiles = { caFile: caFiles.internal, certFile: outbound.certFile, keyFile: outbound.keyFile };
@@ -236,13 +257,14 @@ export async function startServer(world: World, options: ServerOptions = {}): Pr
 /** Signs an assertion of the first issuer; claims and header may be changed. */
 export async function signAssertion(
   world: World,
-  claims: JWTPayload = {},
-  header: { readonly kid?: string; readonly typ?: string } = {},
+  claims: Readonly<Record<string, unknown>> = {},
+  header: Readonly<Record<string, unknown>> = {},
   nowMs: number = Date.now(),
 ): Promise<string> {
   const nowS = Math.floor(nowMs / 1_000);
   const key = await importPKCS8(world.signing.privatePem, 'ES256');
-  return new SignJWT({ iss: issuerId, sub: issuerId, iat: nowS, exp: nowS + 300, aud: publicOrigin, ...claims })
+  const payload = { iss: issuerId, sub: issuerId, iat: nowS, exp: nowS + 300, aud: publicOrigin, ...claims };
+  return new SignJWT(payload)
     .setProtectedHeader({ alg: 'ES256', kid: signingKid, typ: 'JWT', ...header })
     .sign(key);
 }

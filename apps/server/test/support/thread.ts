@@ -105,7 +105,8 @@ export async function startThread(world: World, options: ServerOptions = {}): Pr
     },
     post: (client, path, json) =>
       client.request({ method: 'POST', path, json, headers: { authorization: `Bearer ${token}` } }),
-    get: (client, path) => client.request({ method: 'GET', path, headers: { authorization: `Bearer ${token}` } }),
+    get: (client, path) =>
+      client.request({ method: 'GET', path, headers: { authorization: `Bearer ${token}` } }),
     claim: async (client = station) => {
       const answer = await client.request({
         method: 'POST',

@@ -41,13 +41,15 @@ export class ChipStation {
   }
 
   async #keepConnected(card: VirtualCard, leaving: AbortSignal): Promise<void> {
-    while (!leaving.aborted) {
+    for (;;) {
+      if (leaving.aborted) return;
       const connection = await this.#connect(card, leaving);
       if (connection !== undefined) {
         await connection.closed;
         if (hasLostContact(card)) return;
       }
-      if (!leaving.aborted) await delay(this.#clock, reconnectMs, leaving).catch(() => undefined);
+      // Rejects when the card leaves meanwhile, which the next round sees.
+      await delay(this.#clock, reconnectMs, leaving).catch(() => undefined);
     }
   }
 

@@ -133,7 +133,7 @@ export class Desk {
         pictures.front === undefined ? null : this.#pictures.draw(serial, 'front', pictures.front),
         pictures.back === undefined ? null : this.#pictures.draw(serial, 'back', pictures.back),
       ]);
-      await this.#noteChip();
+      this.#noteChip();
       this.#file.record({ kind: 'printed', front, back });
     });
   }
@@ -160,7 +160,7 @@ export class Desk {
       await this.#leavePlace();
       await this.#pause(this.#timing.moveMs);
       this.#file.record({ kind: 'rejected' });
-      await this.#forgetChip();
+      this.#forgetChip();
     });
   }
 
@@ -210,7 +210,7 @@ export class Desk {
     if (from === 'exit') this.#bezel.clear();
     if (from === 'contact') {
       await this.#station.remove();
-      await this.#noteChip();
+      this.#noteChip();
     }
     if (from !== 'transport') this.#file.record({ kind: 'moved', to: 'transport' });
   }
@@ -218,23 +218,25 @@ export class Desk {
   #waitAtBezel(): void {
     this.#bezel.present((how) => {
       this.#file.record({ kind: how });
-      void this.#forgetChip();
+      this.#forgetChip();
     });
   }
 
   /** Writes down what the chip has become. */
-  async #noteChip(): Promise<void> {
+  #noteChip(): void {
     if (this.#chip === undefined || !this.#isChipOriginal) return;
-    const isPersonalised = this.#chip.inspect().applications.some(({ lifeCycle }) => lifeCycle === 'PERSONALIZED');
+    const isPersonalised = this.#chip
+      .inspect()
+      .applications.some(({ lifeCycle }) => lifeCycle === 'PERSONALIZED');
     const card = insideCard(this.#file.ledger);
     if (isPersonalised && card?.personalised === false) this.#file.record({ kind: 'personalised' });
-    await this.#pictures.describeChip(this.#chip);
+    this.#pictures.describeChip(this.#chip);
   }
 
-  async #forgetChip(): Promise<void> {
+  #forgetChip(): void {
     const chip = this.#chip;
     this.#chip = undefined;
-    if (chip !== undefined && this.#isChipOriginal) await this.#pictures.describeChip(chip);
+    if (chip !== undefined && this.#isChipOriginal) this.#pictures.describeChip(chip);
   }
 
   #requireCard(): void {

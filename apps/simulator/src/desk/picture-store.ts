@@ -1,4 +1,5 @@
 /** Keeps what was printed on each card: `cards/<serial>/front.png` and `back.png`, and what its chip tells. */
+import { mkdirSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type VirtualCard } from '@cardwright/card';
@@ -27,16 +28,18 @@ export class PictureStore {
     const file = join('cards', serial, `${side}.png`);
     const target = join(this.#folder, file);
     await mkdir(join(this.#folder, 'cards', serial), { recursive: true });
-    await sharp(rgb, { raw: { width, height, channels: 3 } }).png().toFile(`${target}.new`);
+    await sharp(rgb, { raw: { width, height, channels: 3 } })
+      .png()
+      .toFile(`${target}.new`);
     await rename(`${target}.new`, target);
     return file;
   }
 
   /** Writes what an observer may know about the chip: no secret and no cardholder data. */
-  async describeChip(card: VirtualCard): Promise<void> {
+  describeChip(card: VirtualCard): void {
     const chip = card.inspect();
     const folder = join(this.#folder, 'cards', chip.serial);
-    await mkdir(folder, { recursive: true });
+    mkdirSync(folder, { recursive: true });
     replaceFile(join(folder, 'chip.json'), `${JSON.stringify(chip, null, 2)}\n`);
   }
 }

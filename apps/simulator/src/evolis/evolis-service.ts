@@ -162,7 +162,8 @@ export class EvolisService {
     const session = textParam(request, 'session');
     const face = textParam(request, 'face');
     if (face !== 'front' && face !== 'back') throw new RpcFailure('params', 'face is front or back');
-    if (textParam(request, 'panel') !== 'color') throw new RpcFailure('params', 'only the panel color is simulated');
+    if (textParam(request, 'panel') !== 'color')
+      throw new RpcFailure('params', 'only the panel color is simulated');
     const [, base64] = /^base64:([A-Za-z0-9+/]+={0,2})$/.exec(textParam(request, 'data')) ?? [];
     const picture = base64 === undefined ? undefined : readBitmap(Buffer.from(base64, 'base64'));
     if (picture === undefined) {

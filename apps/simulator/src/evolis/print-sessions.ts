@@ -63,9 +63,10 @@ export class PrintSessions {
     const session = this.#use(id);
     if (session.isPrinting) throw new RpcFailure('printerBusy', 'BUSY');
     const front = session.pictures.get('front');
-    const back = session.settings.get('GDuplexMode')?.startsWith('DUPLEX_') === true
-      ? session.pictures.get('back')
-      : undefined;
+    const back =
+      session.settings.get('GDuplexMode')?.startsWith('DUPLEX_') === true
+        ? session.pictures.get('back')
+        : undefined;
     if (front === undefined && back === undefined) throw new RpcFailure('params', 'nothing to print');
     session.isPrinting = true;
     try {

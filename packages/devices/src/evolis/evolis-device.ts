@@ -84,7 +84,9 @@ class EvolisDevice implements CardDevice {
       throw new DeviceFault({
         code: 'DEVICE_FAULT',
         faultClass: isKnown ? 'card-inside' : 'ambiguous',
-        vendor: isKnown ? `a card is inside already, at ${sight.position}` : 'the printer does not know its cards',
+        vendor: isKnown
+          ? `a card is inside already, at ${sight.position}`
+          : 'the printer does not know its cards',
       });
     }
     if (blocksJobs(sight.state.minor) && sight.state.minor !== mendedDuringFeed) {

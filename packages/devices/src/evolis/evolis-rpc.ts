@@ -122,21 +122,25 @@ function readAnswer(bytes: Uint8Array, id: string): Answer {
   } catch {
     return malformed('not JSON');
   }
-  if (typeof answer !== 'object' || answer === null || Array.isArray(answer)) return malformed('not an object');
+  if (typeof answer !== 'object' || answer === null || Array.isArray(answer))
+    return malformed('not an object');
   const { jsonrpc, id: answeredId, result, error } = answer as Record<string, unknown>;
   if (jsonrpc !== '2.0') return malformed('not JSON-RPC 2.0');
   // An error about a request that could not be read has no id.
-  if (answeredId !== id && !(error !== undefined && answeredId === null)) return malformed('answers another request');
+  if (answeredId !== id && !(error !== undefined && answeredId === null))
+    return malformed('answers another request');
   if (result !== undefined && error !== undefined) return malformed('both result and error');
   if (error !== undefined) return readError(error);
   if (typeof result === 'string') return { kind: 'result', text: result };
-  if (typeof result === 'number' || typeof result === 'boolean') return { kind: 'result', text: String(result) };
+  if (typeof result === 'number' || typeof result === 'boolean')
+    return { kind: 'result', text: String(result) };
   return malformed('no result');
 }
 
 function readError(error: unknown): Answer {
   if (typeof error !== 'object' || error === null) return malformed('error is not an object');
   const { code, message } = error as Record<string, unknown>;
-  if (typeof code !== 'number' || typeof message !== 'string') return malformed('error without code or message');
+  if (typeof code !== 'number' || typeof message !== 'string')
+    return malformed('error without code or message');
   return { kind: 'refused', detail: `${code} ${message.slice(0, maxDetailLength)}` };
 }

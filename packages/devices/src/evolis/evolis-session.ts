@@ -128,7 +128,11 @@ export class EvolisSession implements CardSession {
       if (sight.isReachable) silentSince = undefined;
       else silentSince ??= this.#link.clock.now();
       if (silentSince !== undefined && this.#link.clock.now() - silentSince >= this.#link.limits.silenceMs) {
-        throw new DeviceFault({ code: 'OFFLINE', faultClass: 'ambiguous', vendor: 'silent with a card at the exit' });
+        throw new DeviceFault({
+          code: 'OFFLINE',
+          faultClass: 'ambiguous',
+          vendor: 'silent with a card at the exit',
+        });
       }
       if (sight.position === 'none') return this.#outcomeAtExit(sight);
       await delay(this.#link.clock, this.#link.limits.pollMs, signal);

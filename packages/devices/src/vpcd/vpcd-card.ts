@@ -69,7 +69,9 @@ export class VpcdCard {
       }
       const timer = this.#clock.setTimeout(() => {
         this.#settle((open) =>
-          open.reject(chipFault('card-inside', `vpcd: chip mute for ${timeoutMs} ms, effect of the command unknown`)),
+          open.reject(
+            chipFault('card-inside', `vpcd: chip mute for ${timeoutMs} ms, effect of the command unknown`),
+          ),
         );
         this.#socket.destroy();
       }, timeoutMs);

@@ -101,4 +101,3 @@ export const d1Routes = {
 export function routerPath(route: RouteDescription): string {
   return route.path.replaceAll(':', '::').replace(/\{(\w+)\}/g, ':$1');
 }
-
