@@ -28,7 +28,7 @@ const workspaceOf = (path: string): string | undefined =>
   /^((?:packages|apps)\/[^/]+)\/src\//.exec(path)?.[1];
 
 function runCruiser(): CruiseOutput {
-  const bin = new URL('../node_modules/dependency-cruiser/bin/dependency-cruise.mjs', import.meta.url)
+  const bin = new URL('../node_modules/dependency-cruiser/bin/dependency-cruiser.mjs', import.meta.url)
     .pathname;
   const args = [bin, '--config', '.dependency-cruiser.cjs', '--output-type', 'json', 'packages', 'apps'];
   try {

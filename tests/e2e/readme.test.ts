@@ -71,7 +71,7 @@ for (const command of plainDemos) {
 }
 
 test(`${demoJson} prints one JSON object`, () => {
-  const { status, stdout } = run(`${demoJson.replace('npm run', 'npm run --silent')}`);
+  const { status, stdout } = run(demoJson.replace('npm run', 'npm run --silent'));
   assert.equal(status, 0);
   const answer = JSON.parse(stdout) as DemoAnswer & {
     notifications: unknown[];

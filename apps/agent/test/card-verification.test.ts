@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
-import { type CardKnobs, createVirtualCard, type SecureChannelProtocol, type VirtualCard } from '@cardwright/card';
+import {
+  type CardKnobs,
+  createVirtualCard,
+  type SecureChannelProtocol,
+  type VirtualCard,
+} from '@cardwright/card';
 import { type Plan } from '@cardwright/dataprep';
 import { hex } from '@cardwright/emv';
 import { type ChipIdentity, type CryptogramVerdict } from '@cardwright/protocol';
@@ -22,7 +27,9 @@ interface MadeCard {
   readonly pan: string;
 }
 
-async function makeCard(options: { protocol?: SecureChannelProtocol; knobs?: CardKnobs } = {}): Promise<MadeCard> {
+async function makeCard(
+  options: { protocol?: SecureChannelProtocol; knobs?: CardKnobs } = {},
+): Promise<MadeCard> {
   const pan = randomPan();
   const plan = await vault.plan(pan);
   const card = createVirtualCard({
@@ -34,7 +41,11 @@ async function makeCard(options: { protocol?: SecureChannelProtocol; knobs?: Car
   const channel = channelTo(card);
   const begin = vault.begin();
   const chip = await identifyChip(channel, begin.securityDomainAid);
-  const answer = await vault.script(plan, begin.ticket, await initializeUpdate(channel, begin.initializeUpdate));
+  const answer = await vault.script(
+    plan,
+    begin.ticket,
+    await initializeUpdate(channel, begin.initializeUpdate),
+  );
   assert.ok(typeof answer !== 'string', String(answer));
   const result = await playScript({
     channel,

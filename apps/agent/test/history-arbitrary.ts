@@ -1,15 +1,23 @@
 /** Every history that a job can have, and every word a device can say about it, for the property tests. */
 import { type CardPosition, type DeviceCounters, type RecoveryReport } from '@cardwright/devices';
 import fc from 'fast-check';
-import { foldHistory, type JobHistory, type JobIdentity, type JournalEntry } from '../src/journal/job-history.ts';
+import {
+  foldHistory,
+  type JobHistory,
+  type JobIdentity,
+  type JournalEntry,
+} from '../src/journal/job-history.ts';
 
-export const identity: JobIdentity = { jobId: 'job-1', epoch: 3, operationId: 'op-1', productId: 'DEBIT_STD' };
+export const identity: JobIdentity = {
+  jobId: 'job-1',
+  epoch: 3,
+  operationId: 'op-1',
+  productId: 'DEBIT_STD',
+};
 export const countersBefore: DeviceCounters = { picked: 40, ejected: 30, rejected: 10 };
 
 const started = (step: JournalEntry['step']): JournalEntry =>
-  step === 'feed'
-    ? { step, phase: 'started', counters: countersBefore }
-    : { step, phase: 'started' };
+  step === 'feed' ? { step, phase: 'started', counters: countersBefore } : { step, phase: 'started' };
 const completed = (step: JournalEntry['step']): JournalEntry => ({ step, phase: 'completed' });
 
 /** Rows of a whole good life, in order. A crash leaves a prefix of them. */
@@ -65,7 +73,14 @@ export const allHistories: readonly JobHistory[] = [goodLife, ...failedLives()].
   Array.from({ length: life.length + 1 }, (_, length) => foldHistory(identity, life.slice(0, length))),
 );
 
-export const positions: readonly CardPosition[] = ['none', 'transport', 'contact', 'print', 'exit', 'unknown'];
+export const positions: readonly CardPosition[] = [
+  'none',
+  'transport',
+  'contact',
+  'print',
+  'exit',
+  'unknown',
+];
 
 function report(card: CardPosition, counters: DeviceCounters | undefined): RecoveryReport {
   return { card, counters, vendor: 'test' };

@@ -2,7 +2,10 @@
 import { type VirtualCard } from '@cardwright/card';
 import { type ApduChannel, DeviceFault } from '@cardwright/devices';
 
-export function channelTo(card: VirtualCard, onCommand: (command: Uint8Array) => void = () => undefined): ApduChannel {
+export function channelTo(
+  card: VirtualCard,
+  onCommand: (command: Uint8Array) => void = () => undefined,
+): ApduChannel {
   card.reset();
   return {
     atr: card.atr,

@@ -34,7 +34,11 @@ test('what a killed process has said to be written is there after kill -9, and r
   const folder = newFolder();
   const seen: string[] = [];
   for (const boot of ['boot-1', 'boot-2', 'boot-3']) {
-    const child = spawn(process.execPath, [fileURLToPath(new URL('journal-child.ts', import.meta.url)), folder, boot]);
+    const child = spawn(process.execPath, [
+      fileURLToPath(new URL('journal-child.ts', import.meta.url)),
+      folder,
+      boot,
+    ]);
     const exited = once(child, 'exit');
     let lines = 0;
     for await (const line of createInterface({ input: child.stdout })) {
@@ -107,7 +111,10 @@ test('the schema takes every step and phase that the code knows, and no other', 
     }
   }
   journal.admit(identity);
-  assert.throws(() => journal.write(identity, { step: 'outcome', phase: 'completed', detail: 'maybe' }), /CHECK/);
+  assert.throws(
+    () => journal.write(identity, { step: 'outcome', phase: 'completed', detail: 'maybe' }),
+    /CHECK/,
+  );
   journal.close();
 });
 
@@ -117,7 +124,8 @@ test('a job has one outcome: a second one is refused and queues no report', () =
   const outcome = { step: 'outcome', phase: 'completed', detail: 'produced' } as const;
   journal.write(identity, outcome);
   assert.throws(
-    () => journal.write(identity, { ...outcome, detail: 'spoiled' }, [{ kind: 'hand_over', state: 'presented' }]),
+    () =>
+      journal.write(identity, { ...outcome, detail: 'spoiled' }, [{ kind: 'hand_over', state: 'presented' }]),
     /UNIQUE/,
   );
   assert.equal(journal.waitingReports(identity), 0);
@@ -130,7 +138,12 @@ test('an acknowledged outcome takes its evidence off the disk', () => {
   journal.admit(identity);
   const marker = 'EVIDENCE-MARKER-1f9b';
   journal.write(identity, { step: 'verify', phase: 'completed', evidence: { marker } });
-  const outcome = { kind: 'outcome', outcome: 'produced', personalizationSent: true, terminated: false } as const;
+  const outcome = {
+    kind: 'outcome',
+    outcome: 'produced',
+    personalizationSent: true,
+    terminated: false,
+  } as const;
   journal.write(identity, { step: 'outcome', phase: 'completed', detail: 'produced' }, [
     { ...outcome, blanksPicked: 1, evidence: { marker } },
   ]);
@@ -162,7 +175,9 @@ test('old jobs are pruned only when the server has settled every report of them'
   const untold = { ...identity, jobId: 'untold' };
   for (const job of [told, untold]) {
     past.admit(job);
-    past.write(job, { step: 'arm', phase: 'completed' }, [{ kind: 'stage', stage: 'feed', status: 'started' }]);
+    past.write(job, { step: 'arm', phase: 'completed' }, [
+      { kind: 'stage', stage: 'feed', status: 'started' },
+    ]);
     past.write(job, { step: 'close', phase: 'completed' });
   }
   past.settleReport(past.oldestReport()?.message.messageId ?? '');

@@ -12,7 +12,11 @@ interface Transcript {
   readonly result: ScriptResult | DeviceFault;
 }
 
-const externalAuthenticate: ScriptStep = { apdu: '8482030010AA', expect: ['9000'], label: 'EXTERNAL AUTHENTICATE' };
+const externalAuthenticate: ScriptStep = {
+  apdu: '8482030010AA',
+  expect: ['9000'],
+  label: 'EXTERNAL AUTHENTICATE',
+};
 const storeData = (n: number): ScriptStep => ({
   apdu: `84E200${n.toString(16).padStart(2, '0').toUpperCase()}02BEEF`,
   expect: ['9000'],
@@ -59,7 +63,10 @@ async function play(answers: readonly string[], commands = 4): Promise<Transcrip
 test('a whole script is played in order, and personalization is announced before its first command', async () => {
   const { sent, events, result } = await play(['9000', '9000', '9000', '9000']);
   assert.deepEqual(result, { kind: 'completed', commands: 4 });
-  assert.deepEqual(sent, [externalAuthenticate, storeData(0), storeData(1), storeData(2)].map(({ apdu }) => apdu));
+  assert.deepEqual(
+    sent,
+    [externalAuthenticate, storeData(0), storeData(1), storeData(2)].map(({ apdu }) => apdu),
+  );
   assert.deepEqual(events, ['personalization before command 1']);
 });
 

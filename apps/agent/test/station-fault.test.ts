@@ -73,7 +73,10 @@ test('a card that the bezel leaves standing is drawn back by the agent', async (
   const job = await station.order(randomPan());
   assert.equal((await station.untilFinished(job)).outcome, 'produced');
   assert.equal(job.handOver, 'retracted');
-  assert.equal(station.physicalCards().some(({ position }) => position === 'taken'), false);
+  assert.equal(
+    station.physicalCards().some(({ position }) => position === 'taken'),
+    false,
+  );
 });
 
 test('a card whose outcome the server refuses is not handed out', async () => {

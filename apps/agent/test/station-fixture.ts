@@ -180,7 +180,10 @@ export class StationFixture implements AsyncDisposable {
   async untilFinished(job: ServedJob, limitMs = 30_000): Promise<OutcomeReport> {
     const isFinished = (): boolean => {
       const isProduced = job.state === 'produced';
-      return outcomeOf(job) !== undefined && (!isProduced || job.handOver === 'taken' || job.handOver === 'retracted');
+      return (
+        outcomeOf(job) !== undefined &&
+        (!isProduced || job.handOver === 'taken' || job.handOver === 'retracted')
+      );
     };
     try {
       await this.server.until(`${job.jobId} to be finished`, isFinished, limitMs);

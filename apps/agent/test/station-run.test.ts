@@ -105,7 +105,10 @@ for (const { title, payload, fault } of refusals) {
     assert.equal(outcome.fault, fault);
     assert.equal(outcome.blanksPicked, 0);
     assert.deepEqual(stagesOf(job), ['withdrawn']);
-    assert.equal(station.server.asked.some((path) => path.endsWith('/arm')), false);
+    assert.equal(
+      station.server.asked.some((path) => path.endsWith('/arm')),
+      false,
+    );
     assert.deepEqual(station.physicalCards(), []);
   });
 }

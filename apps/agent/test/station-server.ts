@@ -6,7 +6,14 @@ import { type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { type AddressInfo } from 'node:net';
 import { type Plan } from '@cardwright/dataprep';
-import { canMove, handOverTransitions, type HandOverState, type JobState, jobStateOfStage, jobTransitions } from '@cardwright/domain';
+import {
+  canMove,
+  handOverTransitions,
+  type HandOverState,
+  type JobState,
+  jobStateOfStage,
+  jobTransitions,
+} from '@cardwright/domain';
 import {
   ArmRequest,
   check,
@@ -206,7 +213,12 @@ export class StationServer {
     const ended: readonly JobState[] = ['produced', 'spoiled', 'in_doubt', 'withdrawn'];
     const job = this.jobs.find((one) => !ended.includes(one.state));
     if (job === undefined) return { job: null };
-    const common = { jobId: job.jobId, operationId: 'op-1', productId: 'DEBIT_STD', leaseExpiresAt: Date.now() + 60_000 };
+    const common = {
+      jobId: job.jobId,
+      operationId: 'op-1',
+      productId: 'DEBIT_STD',
+      leaseExpiresAt: Date.now() + 60_000,
+    };
     if (job.state !== 'queued' && job.state !== 'leased') {
       return { job: { ...common, epoch: job.epoch, armed: true } };
     }
@@ -224,7 +236,14 @@ export class StationServer {
       verification: plan.verification,
       ...job.payloadChanges,
     };
-    return { job: { ...common, epoch, armed: false, payload: await encryptPayload(this.#options.payloadKey, payload) } };
+    return {
+      job: {
+        ...common,
+        epoch,
+        armed: false,
+        payload: await encryptPayload(this.#options.payloadKey, payload),
+      },
+    };
   }
 
   #arm(job: ServedJob, epoch: number): unknown {

@@ -65,7 +65,9 @@ async function privatePem(key: CryptoKey): Promise<string> {
 }
 
 /** A P-256 pair for payloads: the private half as a file, the public half as a JWK. */
-export async function makePayloadKey(folder: string): Promise<{ file: string; jwk: { kty: 'EC'; crv: 'P-256'; x: string; y: string } }> {
+export async function makePayloadKey(
+  folder: string,
+): Promise<{ file: string; jwk: { kty: 'EC'; crv: 'P-256'; x: string; y: string } }> {
   const keys = await makeKeys();
   const file = join(folder, 'payload.key');
   writeFileSync(file, await privatePem(keys.privateKey));

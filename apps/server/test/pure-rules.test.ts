@@ -42,6 +42,27 @@ describe('the evidence scan', () => {
     );
   });
 
+  it('lets every identifier, time and measured duration pass', () => {
+    const evidence = fc.record({
+      bootId: fc.uuid(),
+      at: fc.integer({ min: 1_700_000_000_000, max: 1_900_000_000_000 }),
+      tookMs: fc.double({ min: 0, max: 100_000, noNaN: true }),
+      atr: fc
+        .uint8Array({ minLength: 10, maxLength: 42 })
+        .map((bytes) => Buffer.from(bytes).toString('hex').toUpperCase()),
+    });
+    const isWhole = (value: { readonly atr: string }): boolean => !/^\d{12,19}$/.test(value.atr);
+    fc.assert(
+      fc.property(evidence.filter(isWhole), (value) => {
+        const texts = { at: String(value.at), took: `took ${String(value.tookMs)} ms` };
+        assert.equal(holdsCardNumber({ ...value, texts }, '999900******1234'), false);
+      }),
+      { numRuns: 2_000 },
+    );
+    // Ends in twelve digits with a valid check digit.
+    assert.equal(holdsCardNumber('7b8f9a10-4c3d-4e2f-8a1b-123456789015', null), false);
+  });
+
   it('lets hexadecimal, times, counters and identifiers pass', () => {
     const evidence = {
       cplc: '479050814791210A7FB0000000123456789012',

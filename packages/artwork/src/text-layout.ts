@@ -88,7 +88,7 @@ function fontRuns(text: string, stack: readonly FontId[]): { id: FontId; text: s
 }
 
 /** True when every character of `text` has a glyph in one of the fonts. Variation selectors do not count. */
-export function hasAllGlyphs(text: string, stack: readonly FontId[]): boolean {
+function hasAllGlyphs(text: string, stack: readonly FontId[]): boolean {
   return fontRuns(text, stack) !== undefined;
 }
 

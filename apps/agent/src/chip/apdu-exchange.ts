@@ -26,7 +26,9 @@ export async function exchange(channel: ApduChannel, command: Uint8Array): Promi
   let data: Uint8Array = responseData(response);
   const first = statusWord(response);
   if (first.startsWith('6C') && ((command[0] ?? 0) & secureMessagingBit) === 0) {
-    response = await channel.transmit(Uint8Array.from([...command.slice(0, -1), parseInt(first.slice(2), 16)]));
+    response = await channel.transmit(
+      Uint8Array.from([...command.slice(0, -1), parseInt(first.slice(2), 16)]),
+    );
     data = responseData(response);
   }
   for (let piece = 0; piece < maxPieces && statusWord(response).startsWith('61'); piece++) {

@@ -88,7 +88,10 @@ function handOverOf(history: JobHistory, entry: JournalEntry): HandOverState {
 
 /** A job that was claimed and nothing else. */
 export function emptyHistory(job: JobIdentity): JobHistory {
-  const steps = Object.fromEntries(journalSteps.map((step) => [step, 'none'])) as Record<JournalStep, StepState>;
+  const steps = Object.fromEntries(journalSteps.map((step) => [step, 'none'])) as Record<
+    JournalStep,
+    StepState
+  >;
   return {
     ...job,
     steps,

@@ -44,7 +44,7 @@ export function startReportSender(options: ReportSenderOptions): ReportSender {
     });
 
   const run = async (): Promise<void> => {
-    for (let attempt = 0; !signal.aborted; ) {
+    for (let attempt = 0; !signal.aborted;) {
       const queued = journal.oldestReport();
       if (queued === undefined) {
         attempt = 0;

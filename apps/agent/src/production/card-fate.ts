@@ -35,9 +35,7 @@ export function decideCardFate(history: JobHistory, place: CardPlace, fault: Fau
       return { kind: 'spoil', fault: reason };
     case 'not-picked':
       // Counters that deny a pick which had an answer contradict the journal.
-      return history.steps.feed === 'completed'
-        ? missingCard(history)
-        : { kind: 'withdraw', fault: reason };
+      return history.steps.feed === 'completed' ? missingCard(history) : { kind: 'withdraw', fault: reason };
     case 'left':
       return missingCard(history);
     case 'unreachable':

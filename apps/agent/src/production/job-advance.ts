@@ -10,7 +10,13 @@ import { type FaultedStage } from './fault-decision.ts';
 import { drawBack, performAwaitTaken, performPresent } from './hand-over.ts';
 import { decideNextStep } from './next-step.ts';
 import { type ProductionJob } from './production-job.ts';
-import { type CardMaterial, performChip, performFeed, performPrint, performVerify } from './production-stages.ts';
+import {
+  type CardMaterial,
+  performChip,
+  performFeed,
+  performPrint,
+  performVerify,
+} from './production-stages.ts';
 import { StageFailure } from './stage-failure.ts';
 
 /**

@@ -12,7 +12,8 @@ import { compactDecrypt, importPKCS8 } from 'jose';
 
 export type PayloadKey = Awaited<ReturnType<typeof importPKCS8>>;
 
-export type PayloadFailure = 'ABSENT' | 'UNREADABLE' | 'MALFORMED' | 'OTHER_STATION' | 'OTHER_JOB' | 'OTHER_EPOCH' | 'EXPIRED';
+export type PayloadFailure =
+  'ABSENT' | 'UNREADABLE' | 'MALFORMED' | 'OTHER_STATION' | 'OTHER_JOB' | 'OTHER_EPOCH' | 'EXPIRED';
 
 export type OpenedPayload =
   | { readonly ok: true; readonly payload: StationPayload }

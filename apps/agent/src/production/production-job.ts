@@ -63,7 +63,11 @@ export class ProductionJob {
 
   completeStage(stage: Exclude<ProductionStage, 'stripe'>, evidence?: Evidence): void {
     this.#stopTiming(stage);
-    const entry = { step: stage, phase: 'completed', ...(evidence === undefined ? {} : { evidence }) } as const;
+    const entry = {
+      step: stage,
+      phase: 'completed',
+      ...(evidence === undefined ? {} : { evidence }),
+    } as const;
     this.parts.journal.write(this.identity, entry, [{ kind: 'stage', stage, status: 'completed' }]);
     this.parts.logger.event('agent.stage-completed', {
       jobId: this.identity.jobId,
@@ -74,7 +78,12 @@ export class ProductionJob {
 
   failStage(stage: Exclude<ProductionStage, 'stripe'>, fault: FaultCode, evidence?: Evidence): void {
     this.#stopTiming(stage);
-    const entry = { step: stage, phase: 'failed', fault, ...(evidence === undefined ? {} : { evidence }) } as const;
+    const entry = {
+      step: stage,
+      phase: 'failed',
+      fault,
+      ...(evidence === undefined ? {} : { evidence }),
+    } as const;
     this.parts.journal.write(this.identity, entry, [{ kind: 'stage', stage, status: 'failed', fault }]);
     this.parts.logger.warn('agent.stage-failed', { jobId: this.identity.jobId, stage, fault });
   }
@@ -114,9 +123,19 @@ export class ProductionJob {
   /** Tells the server and the log that somebody has to come. */
   tellWaiting(stage: FaultedStage, fault: DeviceFault): void {
     const { jobId } = this.identity;
-    this.parts.logger.warn('agent.operator-wanted', { jobId, stage, fault: fault.code, vendor: fault.vendor });
+    this.parts.logger.warn('agent.operator-wanted', {
+      jobId,
+      stage,
+      fault: fault.code,
+      vendor: fault.vendor,
+    });
     if (stage === 'present' || stage === 'reject') return;
-    this.parts.journal.queueReport(this.identity, { kind: 'stage', stage, status: 'waiting', fault: fault.code });
+    this.parts.journal.queueReport(this.identity, {
+      kind: 'stage',
+      stage,
+      status: 'waiting',
+      fault: fault.code,
+    });
   }
 
   /** Spends operator time. @throws when the agent is told to stop meanwhile */

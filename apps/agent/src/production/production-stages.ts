@@ -138,7 +138,11 @@ async function personalize(
 }
 
 /** Prints both sides; the pictures are wiped whatever happens. */
-export async function performPrint(job: ProductionJob, session: CardSession, sides: CardSides): Promise<void> {
+export async function performPrint(
+  job: ProductionJob,
+  session: CardSession,
+  sides: CardSides,
+): Promise<void> {
   job.startStage('print');
   crashPoint('agent.print.started');
   try {

@@ -36,7 +36,8 @@ export function decideAfterRestart(history: JobHistory, place: CardPlace): Resta
   }
   if (steps.arm === 'none' || steps.arm === 'failed') return { kind: 'drop' };
   if (steps.arm === 'started') return { kind: 'ask-server' };
-  if (steps.verify === 'completed' && steps.reject === 'none' && place === 'inside') return { kind: 'produce' };
+  if (steps.verify === 'completed' && steps.reject === 'none' && place === 'inside')
+    return { kind: 'produce' };
   return decideCardFate(history, place, 'INTERRUPTED');
 }
 

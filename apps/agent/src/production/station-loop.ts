@@ -42,7 +42,7 @@ const retryBackOff = { baseMs: 250, capMs: 10_000 };
 export async function runStation(parts: StationParts, bell: Bell): Promise<void> {
   const { stopping, clock, pollIntervalMs, random, logger } = parts;
   const isOver = (): boolean => stopping.aborted;
-  for (let failures = 0; !isOver(); ) {
+  for (let failures = 0; !isOver();) {
     try {
       const isBusy = await workOnce(parts);
       failures = 0;

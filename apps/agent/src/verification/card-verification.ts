@@ -30,7 +30,13 @@ import {
   type VerificationFacts,
 } from '@cardwright/protocol';
 import { type CardContents, checkCertificateChain } from './certificate-chain.ts';
-import { type ChipReport, type ReportedTag, reportedTags, type VerdictName, verdictNames } from './chip-report.ts';
+import {
+  type ChipReport,
+  type ReportedTag,
+  reportedTags,
+  type VerdictName,
+  verdictNames,
+} from './chip-report.ts';
 import {
   CardRefusal,
   generateSignedArqc,
@@ -126,7 +132,9 @@ class CardReading {
     try {
       await this.#timed('directoriesMs', () => this.#readDirectories());
       const { contents, pdolData } = await this.#timed('recordsMs', () => this.#readApplication());
-      const iccKey = await this.#timed('certificatesMs', () => Promise.resolve(this.#checkCertificates(contents)));
+      const iccKey = await this.#timed('certificatesMs', () =>
+        Promise.resolve(this.#checkCertificates(contents)),
+      );
       await this.#timed('dynamicAuthenticationMs', () => this.#authenticate(contents, iccKey));
       await this.#timed('cryptogramMs', () => this.#checkCryptogram(contents, pdolData, iccKey));
       await this.#timed('countersMs', () => this.#checkCounters());
@@ -149,7 +157,11 @@ class CardReading {
     const [sfi = 0] = requireTag(pse, '88', 'PSE');
     const entries = await readDirectory(channel, sfi);
     entries.forEach((record, index) => this.#note(record, `PSE SFI ${sfi} record ${index + 1}`));
-    demand(entries.some((record) => names(record, aid)), 'directory', 'AID_NOT_LISTED');
+    demand(
+      entries.some((record) => names(record, aid)),
+      'directory',
+      'AID_NOT_LISTED',
+    );
     this.#pass('directory');
     this.#begin('contactlessDirectory');
     const ppse = await selectByName(channel, unhex(facts.ppseAid));
@@ -197,7 +209,11 @@ class CardReading {
       }
     }
     demand(differing.length === 0, 'records', `DIFFER ${differing.join(' ')}`);
-    demand(facts.records.every(({ sfi, record }) => records.has(`${sfi}.${record}`)), 'records', 'MISSING');
+    demand(
+      facts.records.every(({ sfi, record }) => records.has(`${sfi}.${record}`)),
+      'records',
+      'MISSING',
+    );
     this.#pass('records');
     this.#begin('cardNumber');
     return { aip, afl, records, objects };
@@ -240,7 +256,9 @@ class CardReading {
     const answer = await generateSignedArqc(this.#given.channel, cdol1Data);
     this.#note(answer, name);
     const cid = requireTag(answer, '9F27', name);
-    const unsigned = (findTag(answer, '77')?.children ?? []).filter((node) => node.tag !== '9F4B').map(encodeTlv);
+    const unsigned = (findTag(answer, '77')?.children ?? [])
+      .filter((node) => node.tag !== '9F4B')
+      .map(encodeTlv);
     const verdict = verifyCda(iccKey, requireTag(answer, '9F4B', name), {
       unpredictableNumber,
       transactionDataHash: transactionDataHash(pdolData, cdol1Data, ...unsigned),

@@ -7,17 +7,18 @@
  */
 import { isLuhnValid } from '@cardwright/domain';
 
-/** Stand-alone means: no hexadecimal digit touches it, so that chip identities and hashes pass. */
+/**
+ * Stand-alone means: no hexadecimal digit touches it and it is no fraction of a number, so that chip identities,
+ * hashes and measured times pass.
+ */
 const standaloneDigits =
-  /(?<![0-9A-Fa-f])(?:\d{12,19}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,3})?)(?![0-9A-Fa-f])/g;
+  /(?<![0-9A-Fa-f])(?<!\d\.)(?:\d{12,19}|\d{4}(?:[ -]\d{4}){2,3}(?:[ -]\d{1,3})?)(?![0-9A-Fa-f])/g;
 
-/** Times in epoch milliseconds, 2001 to 2286: thirteen digits that begin with 1 to 9 and mean nothing here. */
-const earliestTimeMs = 1_000_000_000_000;
-const latestTimeMs = 9_999_999_999_999;
+/** Our own identifiers: one in some thousands ends in twelve digits with a valid check digit. */
+const uuid = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
 
-function isTime(value: number): boolean {
-  return Number.isInteger(value) && value >= earliestTimeMs && value <= latestTimeMs;
-}
+/** Epoch milliseconds from 2001 to 2065: thirteen digits that begin as no card number of that length does. */
+const epochMs = /^[12]\d{12}$/;
 
 function holdsNumberOf(text: string, maskedPan: string | null): boolean {
   const mask = maskedPan === null ? null : /^(\d{6})(\*+)(\d{4})$/.exec(maskedPan);
@@ -28,10 +29,10 @@ function holdsNumberOf(text: string, maskedPan: string | null): boolean {
 }
 
 function textHoldsCardNumber(text: string, maskedPan: string | null): boolean {
-  for (const match of text.matchAll(standaloneDigits)) {
+  for (const match of text.replace(uuid, '').matchAll(standaloneDigits)) {
     const digits = match[0].replace(/[ -]/g, '');
     const isAllSame = new Set(digits).size === 1;
-    if (!isAllSame && isLuhnValid(digits)) return true;
+    if (!isAllSame && !epochMs.test(digits) && isLuhnValid(digits)) return true;
   }
   return holdsNumberOf(text, maskedPan);
 }
@@ -39,7 +40,8 @@ function textHoldsCardNumber(text: string, maskedPan: string | null): boolean {
 /** True when any text, number or member name in `value` looks like a card number. */
 export function holdsCardNumber(value: unknown, maskedPan: string | null): boolean {
   if (typeof value === 'string') return textHoldsCardNumber(value, maskedPan);
-  if (typeof value === 'number') return !isTime(value) && textHoldsCardNumber(String(value), maskedPan);
+  if (typeof value === 'number')
+    return Number.isInteger(value) && textHoldsCardNumber(String(value), maskedPan);
   if (Array.isArray(value)) return value.some((item) => holdsCardNumber(item, maskedPan));
   if (typeof value !== 'object' || value === null) return false;
   return Object.entries(value).some(
