@@ -87,11 +87,6 @@ function fontRuns(text: string, stack: readonly FontId[]): { id: FontId; text: s
   return runs;
 }
 
-/** True when every character of `text` has a glyph in one of the fonts. Variation selectors do not count. */
-function hasAllGlyphs(text: string, stack: readonly FontId[]): boolean {
-  return fontRuns(text, stack) !== undefined;
-}
-
 function setLine(runs: readonly { id: FontId; text: string }[], zone: TextZone): Line {
   const glyphs: PlacedGlyph[] = [];
   const ink = { left: Infinity, right: -Infinity, top: -Infinity, bottom: Infinity };
