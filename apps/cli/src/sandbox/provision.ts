@@ -24,6 +24,8 @@ export interface SandboxSettings {
   readonly faults: readonly string[];
   /** Milliseconds until the simulated customer takes the card; null: never. */
   readonly takeAfterMs: number | null;
+  /** How long the station waits for an operator to mend a fault; the agent's default when absent. */
+  readonly operatorWaitMs?: number;
 }
 
 const validityMs = 365 * 24 * 3600 * 1000;
@@ -105,6 +107,7 @@ interface Registrations {
 async function provisionStation(
   layout: SandboxLayout,
   ca: Authorities,
+  settings: SandboxSettings,
 ): Promise<Pick<Registrations, 'stationThumbprint' | 'stationPayloadKey'>> {
   const folder = layout.component('agent');
   const stationThumbprint = await issueInto(folder, 'station', ca.stations, facts.stationId, 'client');
@@ -129,6 +132,7 @@ async function provisionStation(
         device: facts.printerDevice,
       },
       chip: { driver: 'vpcd', host: '127.0.0.1', port: layout.ports.chip },
+      ...(settings.operatorWaitMs === undefined ? {} : { operatorWaitMs: settings.operatorWaitMs }),
     }),
   );
   return { stationThumbprint, stationPayloadKey };
@@ -292,7 +296,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   const layout = sandboxLayout(draft, settings.ports);
   const ca = await makeAuthorities(layout);
   await provisionVault(layout, ca);
-  const station = await provisionStation(layout, ca);
+  const station = await provisionStation(layout, ca, settings);
   const issuer = await provisionIssuer(layout, ca);
   await provisionServer(layout, ca, { ...station, ...issuer });
   await issueInto(layout.operator, 'operator', ca.operators, 'sandbox operator', 'client');
