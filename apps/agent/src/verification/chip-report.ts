@@ -51,7 +51,7 @@ const certificatesWithCardNumber = new Set(['9F46', '9F2D']);
 export function shownValue(tag: string, value: Uint8Array): string {
   if (certificatesWithCardNumber.has(tag)) return `(${value.length} bytes)`;
   const masked = maskTagValue(tag, value);
-  return /^\d{10,}$/.test(masked) ? (masked.match(/../g) ?? []).join(' ') : masked;
+  return /^\d{12,}$/.test(masked) ? (masked.match(/../g) ?? []).join(' ') : masked;
 }
 
 /** Every primitive data object of an answer. */
