@@ -121,12 +121,11 @@ async function followOutcome(given: Reported, job: JobRow, decision: OrderDecisi
       return;
     }
     case 'ready': {
-      const again = await moveOrder(tx, parts.outbox, order, {
-        to: 'ready',
-        at,
-        jobId,
-        data: { remake: true },
-      });
+      // A job withdrawn before it was armed leaves its order ready.
+      const again =
+        order.state === 'ready'
+          ? order
+          : await moveOrder(tx, parts.outbox, order, { to: 'ready', at, jobId, data: { remake: true } });
       await insertJob(tx, { order: again, attempt: job.attempt + 1, epoch: job.epoch, at });
       tx.onCommit(() => {
         parts.doorbell.ring(order.station_id);
