@@ -7,6 +7,7 @@
 import {
   D1ApiError,
   type CardOrder,
+  D1TokenError,
   type IssuerClient,
   isFinalStatus,
   maskPan,
@@ -46,9 +47,13 @@ export function decideReconcile(order: StoredOrder): 'send' | 'ask' | 'nothing' 
   return order.sendState === 'to_send' ? 'send' : 'ask';
 }
 
-/** True when the API has decided: the order will not be taken, however often it is sent. */
+/**
+ * True when the API has decided: the order will not be taken, however often it is sent. A token that it does not give
+ * or not take says nothing about the order.
+ */
 function isRefusal(error: unknown): error is D1ApiError {
-  return error instanceof D1ApiError && !error.retryable;
+  if (!(error instanceof D1ApiError) || error instanceof D1TokenError) return false;
+  return !error.retryable && error.status !== 401;
 }
 
 function cardOrder(request: CardRequest, cardId: string, parts: OrderServiceParts): CardOrder {

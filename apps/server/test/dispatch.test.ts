@@ -19,6 +19,7 @@ import {
   type ClaimedJob,
   jsonOf,
   produced,
+  proofOf,
   spoiled,
   startThread,
   type Thread,
@@ -51,6 +52,8 @@ describe('dispatch', () => {
   afterEach(async () => {
     world.vault.isUp = true;
     world.vault.scriptRefusal = undefined;
+    world.vault.cryptogramRefusal = undefined;
+    world.vault.refusal = undefined;
     // The next test finds an empty queue.
     await thread.drain();
     await thread.stop();
@@ -113,6 +116,7 @@ describe('dispatch', () => {
       const job = await armed('feed');
       const second = await ready();
       assert.equal((await thread.claimJob()).jobId, job.jobId);
+      await thread.prove(job);
       await thread.stages(job, 'chip', 'print', 'verify');
       await thread.report(job, produced);
       assert.equal((await thread.claimJob()).operationId, second);
@@ -137,6 +141,62 @@ describe('dispatch', () => {
       assertStationError(answer, 'VAULT_UNAVAILABLE', 503);
       world.vault.isUp = true;
       assert.equal((await thread.claimJob()).epoch, 1);
+    });
+  });
+
+  describe('a vault that refuses for good', () => {
+    const planInvalid = { status: 400, code: 'PLAN_INVALID' } as const;
+
+    it('ends the order whose plan it cannot open, and the queue goes on', async () => {
+      const operationId = await ready();
+      world.vault.refusal = planInvalid;
+      assert.equal(await thread.claim(), null);
+      const view = await thread.view(operationId);
+      assert.deepEqual(
+        [view.state, view.errorCode, view.jobs.map((job) => job.state)],
+        ['production_failed', 'PAYLOAD_FAIL', ['withdrawn']],
+      );
+      world.vault.refusal = undefined;
+      const next = await ready();
+      assert.equal((await thread.claimJob()).operationId, next);
+    });
+
+    it("leaves the order alone when the refusal is about the station's key", async () => {
+      const operationId = await ready();
+      world.vault.refusal = { status: 400, code: 'STATION_KEY_INVALID' };
+      const claim = { bootId: 'b', agentVersion: '1' };
+      assertStationError(await thread.post(thread.station, stationPaths.claim, claim), 'VAULT_REFUSED', 422);
+      world.vault.refusal = undefined;
+      assert.equal((await thread.claimJob()).operationId, operationId);
+    });
+
+    it('is final for the station at the chip; what only keeps it from answering is not', async () => {
+      const job = await armed('feed', 'chip');
+      const [[scriptPath, scriptBody], [cryptogramPath, evidence]] = proofOf(job.jobId);
+      const { epoch } = job;
+      const calls: [string, Body][] = [
+        [stationPaths.chipBegin(job.jobId), { epoch }],
+        [scriptPath, { epoch, ...scriptBody }],
+      ];
+      const assertAll = async (
+        code: 'VAULT_REFUSED' | 'VAULT_UNAVAILABLE',
+        status: number,
+      ): Promise<void> => {
+        for (const [path, body] of calls) {
+          assertStationError(await thread.post(thread.station, path, body), code, status);
+        }
+      };
+      world.vault.refusal = planInvalid;
+      await assertAll('VAULT_REFUSED', 422);
+      for (const status of [401, 403, 404, 429, 500, 503] as const) {
+        world.vault.refusal = { status, code: 'PLAN_INVALID' };
+        await assertAll('VAULT_UNAVAILABLE', 503);
+      }
+      world.vault.refusal = undefined;
+      await thread.prove(job);
+      calls.splice(0, 2, [cryptogramPath, { epoch, ...evidence }]);
+      world.vault.refusal = planInvalid;
+      await assertAll('VAULT_REFUSED', 422);
     });
   });
 
@@ -362,7 +422,9 @@ describe('dispatch', () => {
 
   describe('an outcome', () => {
     it('produced ends the order well; the card is then handed over in order', async () => {
-      const job = await armed('feed', 'chip', 'print', 'verify');
+      const job = await armed('feed', 'chip');
+      await thread.prove(job);
+      await thread.stages(job, 'print', 'verify');
       assertStationError(
         await thread.report(job, { kind: 'hand_over', state: 'presented' }),
         'BAD_MESSAGE',
@@ -377,6 +439,36 @@ describe('dispatch', () => {
       assert.equal((await thread.view(job.operationId)).handOver, 'taken');
       assert.equal((await thread.report(job, produced)).status, 200);
       assertStationError(await thread.report(job, spoiled()), 'ORDER_ENDED', 409);
+    });
+
+    it('produced is refused until the vault has confirmed a cryptogram of this very job (I3)', async () => {
+      const job = await armed('feed', 'chip');
+      await thread.stages(job, 'print', 'verify');
+      assertStationError(await thread.report(job, produced), 'CARD_UNPROVEN', 409);
+      const [, [path, body]] = proofOf(job.jobId);
+      const evidence = { epoch: job.epoch, ...body };
+      // A cryptogram of a chip that never got a script from us proves nothing.
+      assertStationError(await thread.post(thread.station, path, evidence), 'NOT_LEASED', 409);
+      assertStationError(await thread.report(job, produced), 'CARD_UNPROVEN', 409);
+      const view = await thread.view(job.operationId);
+      assert.deepEqual([view.state, view.jobs[0]?.state], ['in_production', 'verify']);
+      // Other ends need no proof, and none of the refused words counts as said.
+      assert.equal((await thread.report(job, inDoubt)).status, 200);
+      assertStationError(await thread.report(job, produced), 'CARD_UNPROVEN', 409);
+      assert.equal((await thread.view(job.operationId)).state, 'in_doubt');
+    });
+
+    it('produced is refused after a cryptogram that the vault did not confirm, until it confirms one', async () => {
+      const job = await armed('feed', 'chip');
+      world.vault.cryptogramRefusal = 'ARQC_WRONG';
+      await thread.prove(job);
+      await thread.stages(job, 'print', 'verify');
+      assertStationError(await thread.report(job, produced), 'CARD_UNPROVEN', 409);
+      world.vault.cryptogramRefusal = undefined;
+      const [, [path, body]] = proofOf(job.jobId);
+      assert.equal((await thread.post(thread.station, path, { epoch: job.epoch, ...body })).status, 200);
+      assert.equal((await thread.report(job, produced)).status, 200);
+      assert.equal((await thread.view(job.operationId)).state, 'done');
     });
 
     it('spoiled with an untouched chip is remade once, with a higher epoch, and fails the second time', async () => {
@@ -444,6 +536,7 @@ describe('dispatch', () => {
         [withdrawn, 'production_failed'],
       ] as const) {
         const job = await armed('feed');
+        if (evidence === produced) await thread.prove(job);
         await thread.report(job, inDoubt);
         assert.equal((await thread.report(job, evidence)).status, 200);
         const view = await thread.view(job.operationId);
