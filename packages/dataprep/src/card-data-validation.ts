@@ -31,6 +31,8 @@ export interface ValidatedCard {
   readonly paymentAccountReference?: string;
   readonly tracks: Tracks;
   readonly isTestCard: boolean;
+  /** DGIs that the issuer prepared (`emvData`), checked against the profile. */
+  readonly preparedDgis?: ReadonlyMap<string, Uint8Array>;
 }
 
 export type CardDataResult =
