@@ -59,6 +59,7 @@ card
   .description('order a card through the running system and wait for it')
   .requiredOption('--name <name>', 'name on the card')
   .option('--second-name <name>', 'second printed line, for example in Japanese')
+  .option('--product <id>', 'card product: DEBIT_STD (usual) or DEBIT_VSDC')
   .option('--station <id>', 'personalization station')
   .option('--json', 'print one JSON object')
   .action(issueCardCommand);

@@ -4,6 +4,7 @@
  * Profiles are data (`profiles/*.json`, `products/*.json`). A new product is a new file, never a new branch in code;
  * code reads only these fields. No profile holds a secret: keys are named, not carried.
  */
+import { type StoreDataPacking } from '@cardwright/personalization';
 import { type IadLayout } from './profile/iad-layout.ts';
 import { type ProfileFile } from './profile/profile-file.ts';
 
@@ -62,14 +63,6 @@ export interface EmvValues {
   readonly atcStart: string;
 }
 
-/** How data groupings are packed into STORE DATA. */
-export interface PackingRules {
-  readonly maxCommandBytes: number;
-  readonly sharesCommands: boolean;
-  /** b5 b4 of P1, two hex digits. */
-  readonly structureFlag: '00' | '08';
-}
-
 /** The application as its profile file describes it, values in bytes. */
 export interface ChipTemplate {
   readonly profileId: string;
@@ -80,7 +73,8 @@ export interface ChipTemplate {
   readonly pinBlock: ProfileFile['pin']['block'];
   readonly files: ProfileFile['files'];
   readonly instances: ProfileFile['instances'];
-  readonly packing: PackingRules;
+  /** How data groupings are packed into STORE DATA. */
+  readonly packing: StoreDataPacking;
   /** Tags that data prepared by an issuer must carry as the profile has them. */
   readonly lockedTags: readonly string[];
 }

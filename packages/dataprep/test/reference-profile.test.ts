@@ -11,9 +11,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { unhex } from '@cardwright/emv';
 import { openSoftwareKeys } from '@cardwright/keys';
-import { ccd3desProfile, createIssuerCertificate, type Plan } from '../src/index.ts';
-import { testPrefix } from './card-data-generator.ts';
-import { type KeyFixture, planFor } from './key-fixture.ts';
+import { ccd3desProfile, type Plan } from '../src/index.ts';
+import { certificateFor, type KeyFixture, planFor } from './key-fixture.ts';
 
 interface Recorded {
   readonly symmetricKey: string;
@@ -41,15 +40,10 @@ async function openRecordedKeys(): Promise<KeyFixture> {
   }
   await keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1408 });
   await keys.ensure('issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408 });
-  const oda = ccd3desProfile.keys.oda['1'];
-  assert(oda);
   return {
     keys,
     sealKey: await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' }),
-    issuerCertificate: await createIssuerCertificate(keys, oda, {
-      rid: ccd3desProfile.emv.rid,
-      issuerNumber: testPrefix,
-    }),
+    issuerCertificate: await certificateFor(keys, ccd3desProfile),
     iccKeys: { take: (bits) => keys.generateRsa(bits, 3, 'ICC') },
     close: async () => {
       await keys.close();

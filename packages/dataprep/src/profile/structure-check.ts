@@ -44,7 +44,7 @@ const shown = (value: unknown): string => {
 
 /** Every difference between `value` and `schema`; none means that the value has the schema's type. */
 export function structureFaults(schema: TSchema, value: unknown): ProfileFault[] {
-  return faultsAt(schema as SchemaNode, value, '');
+  return faultsAt(schema, value, '');
 }
 
 function faultsAt(schema: SchemaNode, value: unknown, path: string): ProfileFault[] {

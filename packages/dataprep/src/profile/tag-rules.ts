@@ -15,7 +15,7 @@ export interface TagRule {
 }
 
 const range = (min: number, max: number): string =>
-  min === max ? `${String(min)}` : `${String(min)} to ${String(max)}`;
+  min === max ? String(min) : `${String(min)} to ${String(max)}`;
 
 const binary = (min: number, max = min): TagRule => ({
   form: 'hex',
