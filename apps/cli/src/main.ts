@@ -6,6 +6,7 @@
  */
 import { Command, InvalidArgumentError } from 'commander';
 import { issueCardCommand } from './commands/card-issue.ts';
+import { checkProfileCommand } from './commands/profile-check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { resetCommand } from './commands/reset.ts';
 import { showOrderCommand } from './commands/order-show.ts';
@@ -63,6 +64,13 @@ card
   .option('--station <id>', 'personalization station')
   .option('--json', 'print one JSON object')
   .action(issueCardCommand);
+
+const profile = program.command('profile').description('chip profiles and products');
+profile
+  .command('check')
+  .description('explain what is wrong with a profile or product file, or show the card that would result')
+  .argument('<file>')
+  .action(checkProfileCommand);
 
 const order = program.command('order').description('orders');
 order

@@ -35,9 +35,11 @@ export {
   packagedCatalogue,
   readCatalogue,
   readCatalogueFile,
+  readProfiles,
 } from './profile/product-catalogue.ts';
 export { ProductFile } from './profile/product-file.ts';
 export { resolveProduct } from './profile/product-resolution.ts';
 export { checkProfile, type ProfileVerdict } from './profile/profile-check.ts';
 export { ProfileFile } from './profile/profile-file.ts';
 export { type ProfileFault } from './profile/structure-check.ts';
+export { readTagValue } from './profile/tag-rules.ts';

@@ -77,6 +77,24 @@ function jsonFiles(folder: string): string[] {
     .map((name) => join(folder, name));
 }
 
+/** The sound profiles of one folder, by `profileId`; faulty ones are left out. */
+export function readProfiles(folder: string): ReadonlyMap<string, ProfileFile> {
+  return collectProfiles(folder, []);
+}
+
+function collectProfiles(folder: string, faulty: FaultyFile[]): ReadonlyMap<string, ProfileFile> {
+  const profiles = new Map<string, ProfileFile>();
+  for (const file of jsonFiles(folder)) {
+    const read = readCatalogueFile(file);
+    const verdict = read.ok ? checkProfile(read.value) : { ok: false as const, faults: [read.fault] };
+    if (!verdict.ok) faulty.push({ file, faults: verdict.faults });
+    else if (profiles.has(verdict.profile.profileId)) {
+      faulty.push({ file, faults: [taken('profileId', verdict.profile.profileId)] });
+    } else profiles.set(verdict.profile.profileId, verdict.profile);
+  }
+  return profiles;
+}
+
 export interface Catalogue {
   readonly profiles: ReadonlyMap<string, ProfileFile>;
   readonly products: readonly ProductProfile[];
@@ -88,15 +106,7 @@ export interface Catalogue {
  */
 export function readCatalogue(folder: string): Catalogue {
   const faulty: FaultyFile[] = [];
-  const profiles = new Map<string, ProfileFile>();
-  for (const file of jsonFiles(join(folder, 'profiles'))) {
-    const read = readCatalogueFile(file);
-    const verdict = read.ok ? checkProfile(read.value) : { ok: false as const, faults: [read.fault] };
-    if (!verdict.ok) faulty.push({ file, faults: verdict.faults });
-    else if (profiles.has(verdict.profile.profileId)) {
-      faulty.push({ file, faults: [taken('profileId', verdict.profile.profileId)] });
-    } else profiles.set(verdict.profile.profileId, verdict.profile);
-  }
+  const profiles = collectProfiles(join(folder, 'profiles'), faulty);
   const products: ProductProfile[] = [];
   for (const file of jsonFiles(join(folder, 'products'))) {
     const read = readCatalogueFile(file);
