@@ -2,6 +2,7 @@
 export {
   canonicalCardData,
   type CardDataResult,
+  type IssuerPermissions,
   parseCardDataText,
   validateCardData,
   type ValidatedCard,

@@ -6,7 +6,7 @@
  * ICC key is used for one plan only (I11).
  */
 import { createHash } from 'node:crypto';
-import { concatBytes, encodeAfl, hex, staticDataToAuthenticate, unhex } from '@cardwright/emv';
+import { concatBytes, encodeAfl, hex, parseTlv, staticDataToAuthenticate, unhex } from '@cardwright/emv';
 import { type KeyHandle, type KeyPort } from '@cardwright/keys';
 import { type CardDesign, type VerificationFacts } from '@cardwright/protocol';
 import { cardValues, panBytes } from './application-data.ts';
@@ -18,11 +18,12 @@ import {
   type IccCertificate,
   type IssuerCertificate,
 } from './certificate-preparation.ts';
+import { DataPreparationError } from './data-preparation-error.ts';
 import { type SelectedKeys } from './key-selection.ts';
 import { type Plan, type PlanInstance } from './plan.ts';
 import { printFields } from './print-fields.ts';
 import { type ProductProfile } from './product-profile.ts';
-import { iadBytes, iadPrefix } from './profile/iad-layout.ts';
+import { iadBytes, iadPrefix, isIadOfLayout } from './profile/iad-layout.ts';
 import { aflEntries, type CardRecord } from './record-packing.ts';
 import { expandDgis, fileRecords, holdsCertificates, type PreparedDgis } from './template-expansion.ts';
 
@@ -61,6 +62,7 @@ export async function preparePlan(
   const { profile, card, selected, issuerCertificate } = request;
   const values = await valuesOf(keys, request);
   const prepared = card.preparedDgis ?? nothingPrepared;
+  requireSelectedDki(profile, prepared, selected.derivation.dki);
   const records = new Map<number, CardRecord[]>();
   for (const file of profile.chip.files.filter((one) => !holdsCertificates(one))) {
     records.set(file.sfi, fileRecords(file, values, prepared));
@@ -102,6 +104,21 @@ export async function preparePlan(
     };
   } finally {
     await keys.release(iccKey);
+  }
+}
+
+/** The IAD that an issuer prepared must name the keys that the order names. */
+function requireSelectedDki({ chip }: ProductProfile, prepared: PreparedDgis, dki: string): void {
+  for (const [id, value] of prepared) {
+    const isOther = parseTlv(value).some(
+      (node) => node.tag === '9F10' && !isIadOfLayout(chip.iad, dki, hex(node.value)),
+    );
+    if (!isOther) continue;
+    throw new DataPreparationError(
+      'PREPARED_DATA_INVALID',
+      'the prepared issuer application data name other keys than the order',
+      `emvData.dgis.${id}.9F10`,
+    );
   }
 }
 

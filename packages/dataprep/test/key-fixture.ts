@@ -9,6 +9,7 @@ import {
   createIssuerCertificate,
   type IccKeySource,
   type IssuerCertificate,
+  type IssuerPermissions,
   type Plan,
   preparePlan,
   type ProductProfile,
@@ -70,9 +71,10 @@ export async function planFor(
   data: unknown,
   profile: ProductProfile = ccd3desProfile,
   issuerCertificate: IssuerCertificate = fixture.issuerCertificate,
+  permissions: IssuerPermissions = {},
 ): Promise<Plan> {
   const plaintext = new TextEncoder().encode(JSON.stringify(data));
-  const result = validateCardData(plaintext, profile, today, [testPrefix]);
+  const result = validateCardData(plaintext, profile, today, [testPrefix], permissions);
   if (!result.ok) throw new Error(`refused: ${result.field}`);
   const selection = selectKeys(profile, { config: profile.config, odaKeyIndex: '01', derivationKeyIndex: 1 });
   if (!selection.ok) throw new Error(`unknown: ${selection.field}`);
