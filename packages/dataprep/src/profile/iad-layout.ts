@@ -8,8 +8,6 @@ import { type IadPart, type ProfileFile } from './profile-file.ts';
 
 export type IadLayout = readonly IadPart[];
 
-export const cvrBytes = { 'CCI-A5': 5, 'CVN-18': 3 } as const;
-
 /** Length of one part in bytes. */
 export function iadPartBytes(part: IadPart): number {
   switch (part.field) {
