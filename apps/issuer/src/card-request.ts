@@ -17,6 +17,8 @@ const CardRequestBody = Type.Object(
     secondName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     /** Needed for a name that chip and stripe cannot hold as it is, such as a Japanese one. */
     encodedName: Type.Optional(Type.String({ minLength: 2, maxLength: 26 })),
+    /** One of the issuer's products; the usual one when absent. */
+    productId: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     persoStation: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     pan: Type.Optional(Type.String({ pattern: '^[0-9]{12,19}$' })),
     issuance: Type.Optional(
@@ -58,8 +60,8 @@ function firstWrongField(body: unknown): string {
   return 'body';
 }
 
-/** Checks a request body. */
-export function readCardRequest(body: unknown): ReadCardRequest {
+/** Checks a request body. `productIds`: the products that may be named. */
+export function readCardRequest(body: unknown, productIds: readonly string[]): ReadCardRequest {
   if (!validator.Check(body)) {
     return { ok: false, errorCode: 'FIELD_INVALID_FORMAT', field: firstWrongField(body) };
   }
@@ -67,6 +69,7 @@ export function readCardRequest(body: unknown): ReadCardRequest {
   // A card id must never be the card number: ids are in paths and logs.
   if (/\d{12}/.test(body.cardId ?? '')) return refuse('cardId');
   if (body.name.trim() === '') return refuse('name');
+  if (body.productId !== undefined && !productIds.includes(body.productId)) return refuse('productId');
   if (body.pan !== undefined && !(body.pan.startsWith(testPanPrefix) && isValidPan(body.pan)))
     return refuse('pan');
   return { ok: true, request: body };

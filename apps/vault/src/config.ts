@@ -31,6 +31,10 @@ export const VaultConfig = Type.Object(
       minItems: 1,
       uniqueItems: true,
     }),
+    /** Issuers that may send data sets they prepared themselves (`emvData`). Default: none. */
+    emvDataIssuerIds: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Za-z0-9_-]{10}$' }), { uniqueItems: true }),
+    ),
     /** 32 random bytes that the software adapter seals its key files with. */
     masterKeyFile: Type.String({ minLength: 1 }),
     iccKeyPoolSize: Type.Integer({ minimum: 0, maximum: 100_000 }),

@@ -38,6 +38,8 @@ export interface PreparationOptions {
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
   readonly testPanPrefixes: readonly string[];
+  /** Issuers that may send data sets they prepared themselves. */
+  readonly emvDataIssuerIds: readonly string[];
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -72,7 +74,10 @@ export class PreparationService {
     if (plaintext === undefined) return rejected('DATA_JWE_INVALID', 'encryptedData');
     try {
       const today = new Date(this.#options.now());
-      const result = validateCardData(plaintext, profile, today, this.#options.testPanPrefixes);
+      const { testPanPrefixes, emvDataIssuerIds } = this.#options;
+      const result = validateCardData(plaintext, profile, today, testPanPrefixes, {
+        emvData: emvDataIssuerIds.includes(request.issuerId),
+      });
       if (!result.ok) return rejected('DATA_FIELD_INVALID', encryptedField(result.field));
       const fingerprint = await this.#fingerprint(request.issuerId, plaintext);
       if (!fingerprint.ok) return rejected('DATA_FIELD_INVALID', encryptedField(fingerprint.field));

@@ -25,6 +25,13 @@ const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
   ['kmc-scp03/1', { algorithm: 'AES-128', usage: 'KMC', value: publishedCardKey }],
   ['ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
   ['issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
+  // The second sandbox product shares nothing with the first but the blanks' card keys.
+  ['imk-ac/2', tdes('IMK-AC')],
+  ['imk-smi/2', tdes('IMK-SMI')],
+  ['imk-smc/2', tdes('IMK-SMC')],
+  ['cvk/2', tdes('CVK')],
+  ['ca/2', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
+  ['issuer/2', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
   ['seal/1', { algorithm: 'AES-256', usage: 'SEAL' }],
   ['token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }],
 ];

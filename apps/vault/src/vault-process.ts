@@ -52,6 +52,7 @@ export async function startVault(
     products: productProfiles,
     issuerIds,
     testPanPrefixes,
+    emvDataIssuerIds: config.emvDataIssuerIds ?? [],
     now: () => systemClock.now(),
   });
   const app = createVaultServer({

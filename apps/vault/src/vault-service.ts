@@ -40,6 +40,7 @@ export interface VaultServiceOptions {
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
   readonly testPanPrefixes: readonly string[];
+  readonly emvDataIssuerIds: readonly string[];
   /** Epoch milliseconds. */
   readonly now: () => number;
 }

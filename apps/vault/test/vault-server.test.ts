@@ -185,6 +185,25 @@ describe('preparing an order', () => {
     }
   });
 
+  it('takes data sets that the issuer prepared from the issuers that may send them, and from no other', async () => {
+    const data = { ...cardData, emvData: { profile: 'ccd-3des', dgis: { '8000': '00'.repeat(48) } } };
+    assert.deepEqual(await rejection(data), {
+      result: 'rejected',
+      errorCode: 'DATA_FIELD_INVALID',
+      field: 'encryptedData.emvData',
+    });
+    const permitted = {
+      issuerId: 'ISS0000002',
+      encryptedData: await encryptCardData(vault, data, 'ISS0000002'),
+    };
+    const answer = await vault.post(vaultPaths.prepare, await prepareRequest(vault, data, permitted));
+    assert.deepEqual(answer.json, {
+      result: 'rejected',
+      errorCode: 'DATA_FIELD_INVALID',
+      field: 'encryptedData.emvData.dgis.8000',
+    });
+  });
+
   it('names the key index, configuration, product or issuer that does not exist', async () => {
     const paymentApplication = { config: 'CCD_3DES_01', odaKeyIndex: '01', derivationKeyIndex: '01' };
     const cases: [object, string, string][] = [

@@ -9,6 +9,7 @@ import { isLuhnValid } from '@cardwright/domain';
 import { CardData, check, parseStrictJson } from '@cardwright/protocol';
 import { isCardDate, lastDayOfMonth, readExpiry, yymmdd } from './card-date.ts';
 import { encodeNameByRule, isEncodedName, isPrintableName } from './character-set.ts';
+import { validatePreparedData } from './issuer-prepared-data.ts';
 import { type ProductProfile } from './product-profile.ts';
 import { nameOfTrack1, readTracks, type Tracks } from './track-data.ts';
 
@@ -31,6 +32,8 @@ export interface ValidatedCard {
   readonly paymentAccountReference?: string;
   readonly tracks: Tracks;
   readonly isTestCard: boolean;
+  /** DGIs that the issuer prepared (`emvData`), checked against the profile. */
+  readonly preparedDgis?: ReadonlyMap<string, Uint8Array>;
 }
 
 export type CardDataResult =
@@ -55,24 +58,34 @@ export function parseCardDataText(
   return { ok: true, value: parsed.value };
 }
 
+/** What an issuer may send beyond what every issuer may. All off by default. */
+export interface IssuerPermissions {
+  /** Data prepared by the issuer itself (`emvData`). */
+  readonly emvData?: boolean;
+}
+
 /**
  * Judges decrypted card data for a product.
  *
  * @param plaintext the decrypted bytes; the caller wipes them
  * @param today decides which expiry is past, and the default effective date (UTC)
  * @param testPrefixes PAN prefixes of this environment; when not empty, every other PAN is refused
+ * @param permissions what this issuer may send besides
  */
 export function validateCardData(
   plaintext: Uint8Array,
   profile: ProductProfile,
   today: Date,
   testPrefixes: readonly string[],
+  permissions: IssuerPermissions = {},
 ): CardDataResult {
   const parsed = parseCardDataText(plaintext);
   if (!parsed.ok) return refused(parsed.field);
   const pinPath = findPin(parsed.value, '');
   if (pinPath !== undefined) return refused(safeFieldName(pinPath));
   if (isObject(parsed.value) && Object.hasOwn(parsed.value, 'pinBlock')) return refused('pinBlock');
+  const hasEmvData = isObject(parsed.value) && Object.hasOwn(parsed.value, 'emvData');
+  if (hasEmvData && permissions.emvData !== true) return refused('emvData');
   const checked = check(CardData, parsed.value);
   if (!checked.ok) return refused(safeFieldName(checked.field));
   return validateMembers(checked.value, profile, today, testPrefixes);
@@ -103,6 +116,11 @@ function validateMembers(
   // The stripe value must not be derivable from what is printed.
   if (data.cvv1 !== undefined && data.cvv1 === data.cvv2) return refused('cvv2');
 
+  const panSequenceNumber = data.panSequenceNumber ?? '00';
+  const identity = { pan, expiry, expirationDate, panSequenceNumber };
+  const prepared = data.emvData && validatePreparedData(data.emvData, profile, identity);
+  if (prepared?.ok === false) return refused(prepared.field);
+
   return {
     ok: true,
     card: {
@@ -110,7 +128,7 @@ function validateMembers(
       expiry,
       expirationDate,
       effectiveDate,
-      panSequenceNumber: data.panSequenceNumber ?? '00',
+      panSequenceNumber,
       ...names.names,
       ...(data.cvv1 !== undefined && { cvv1: data.cvv1 }),
       ...(data.cvv2 !== undefined && profile.print.printsSecurityCode && { securityCode: data.cvv2 }),
@@ -119,6 +137,7 @@ function validateMembers(
         paymentAccountReference: data.paymentAccountReference,
       }),
       tracks: given.tracks,
+      ...(prepared !== undefined && { preparedDgis: prepared.dgis }),
       isTestCard,
     },
   };

@@ -4,6 +4,8 @@ export type DataPreparationErrorCode =
   | 'KEY_INDEX_UNKNOWN'
   | 'EXPIRY_OUTLIVES_CERTIFICATE'
   | 'CERTIFICATE_INVALID'
+  | 'TEMPLATE_VALUE_MISSING'
+  | 'PREPARED_DATA_INVALID'
   | 'PLAN_INVALID';
 
 export class DataPreparationError extends Error {

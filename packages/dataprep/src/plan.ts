@@ -36,7 +36,7 @@ export type PlanInstance = Static<typeof PlanInstance>;
 
 export const Plan = Type.Object(
   {
-    version: Type.Literal(1),
+    version: Type.Literal(2),
     issuerId: Type.String(),
     operationId: Type.String(),
     cardId: Type.String(),
@@ -66,8 +66,17 @@ export const Plan = Type.Object(
         closed,
       ),
     ),
+    /** How the DGIs are packed into commands. */
+    packing: Type.Object(
+      {
+        maxCommandBytes: Type.Integer({ minimum: 16, maximum: 231 }),
+        sharesCommands: Type.Boolean(),
+        structureFlag: Type.Union([Type.Literal('00'), Type.Literal('08')]),
+      },
+      closed,
+    ),
     /** What a cryptogram of this card must look like. */
-    cryptogram: Type.Object({ aip: Hex, cdol1: Hex, iadPrefix: Hex }, closed),
+    cryptogram: Type.Object({ aip: Hex, cdol1: Hex, iadPrefix: Hex, iadBytes: Type.Integer() }, closed),
   },
   closed,
 );

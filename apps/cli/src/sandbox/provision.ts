@@ -157,6 +157,17 @@ async function provisionIssuer(
   return { issuerThumbprint, issuerSigningKey, oauthSecret };
 }
 
+/** A product as the server knows it: which configuration and key indexes an order may name. */
+function serverProduct(productId: string, paymentConfig: string): Readonly<Record<string, unknown>> {
+  const keyIndexes = [facts.keyIndex];
+  return {
+    productId,
+    paymentConfigs: [paymentConfig],
+    keyIndexes: { oda: keyIndexes, derivation: keyIndexes, cv: keyIndexes, pv: keyIndexes },
+    remake: { maxRemakes: 1, remakeAfterTerminate: false },
+  };
+}
+
 async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Registrations): Promise<void> {
   const folder = layout.component('server');
   const { ports } = layout;
@@ -164,7 +175,6 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
   await issueInto(folder, 'outbound', ca.outbound, 'cardwright notifications', 'client');
   await makeEcKey(join(folder, 'token-signing.key'));
   writeSecret(join(folder, 'oauth.secret'), known.oauthSecret);
-  const keyIndexes = [facts.keyIndex];
   writePublic(
     layout.configFile('server'),
     json({
@@ -202,12 +212,8 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
         },
       ],
       products: [
-        {
-          productId: facts.productId,
-          paymentConfigs: [facts.paymentConfig],
-          keyIndexes: { oda: keyIndexes, derivation: keyIndexes, cv: keyIndexes, pv: keyIndexes },
-          remake: { maxRemakes: 1, remakeAfterTerminate: false },
-        },
+        serverProduct(facts.productId, facts.paymentConfig),
+        serverProduct(facts.vsdcProductId, facts.vsdcPaymentConfig),
       ],
       stations: [
         {
@@ -241,6 +247,12 @@ export function writeSimulatorConfig(layout: SandboxLayout, settings: SandboxSet
 /** Writes the issuer's configuration once the vault has said which key to encrypt to. */
 export function writeIssuerConfig(layout: SandboxLayout, recipientJwk: unknown): void {
   const { keyIndex } = facts;
+  const paymentApplication = (config: string): Readonly<Record<string, string>> => ({
+    config,
+    odaKeyIndex: keyIndex,
+    derivationKeyIndex: keyIndex,
+    cvKeyIndex: keyIndex,
+  });
   writePublic(
     layout.configFile('issuer'),
     json({
@@ -262,12 +274,13 @@ export function writeIssuerConfig(layout: SandboxLayout, recipientJwk: unknown):
         signingKeyFile: 'signing.key',
         recipientJwk,
         productId: facts.productId,
-        paymentApplication: {
-          config: facts.paymentConfig,
-          odaKeyIndex: keyIndex,
-          derivationKeyIndex: keyIndex,
-          cvKeyIndex: keyIndex,
-        },
+        paymentApplication: paymentApplication(facts.paymentConfig),
+        otherProducts: [
+          {
+            productId: facts.vsdcProductId,
+            paymentApplication: paymentApplication(facts.vsdcPaymentConfig),
+          },
+        ],
         defaultStation: facts.stationId,
       },
       oauth: { clientId: facts.oauthClientId, clientSecretFile: 'oauth.secret' },
