@@ -44,7 +44,7 @@ export async function startVault(
   });
   onShutdown('icc-key-pool', () => iccKeys.close());
 
-  const { issuerIds, testPanPrefixes, listener, tls } = config;
+  const { issuerIds, testPanPrefixes, pinBlockFormats, listener, tls } = config;
   const service = await VaultService.create({
     keys,
     iccKeys,
@@ -52,6 +52,7 @@ export async function startVault(
     products: productProfiles,
     issuerIds,
     testPanPrefixes,
+    pinBlockFormats,
     now: () => systemClock.now(),
   });
   const app = createVaultServer({

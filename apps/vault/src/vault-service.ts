@@ -3,7 +3,7 @@
  * must be remembered between two calls travels in blobs that only this vault opens.
  */
 import { caPublicKey, confirmCryptogram, type ProductProfile } from '@cardwright/dataprep';
-import { type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type IssuerPinFormat, type KeyHandle, type KeyPort } from '@cardwright/keys';
 import {
   type FingerprintAnswer,
   type FingerprintRequest,
@@ -40,6 +40,7 @@ export interface VaultServiceOptions {
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
   readonly testPanPrefixes: readonly string[];
+  readonly pinBlockFormats?: Readonly<Record<string, readonly IssuerPinFormat[]>> | undefined;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }

@@ -28,6 +28,7 @@ export function trackObjects(profile: ProductProfile, card: ValidatedCard, icvv:
 /** File 3: the data that the ICC certificate signs. */
 export function signedObjects(profile: ProductProfile, card: ValidatedCard): Uint8Array[] {
   const { emv } = profile;
+  const cvmList = (card.pinBlock === undefined ? undefined : profile.pin?.cvmList) ?? emv.cvmList;
   return [
     tlv('5A', panBytes(card.pan)),
     tlv('5F24', bcd(card.expirationDate)),
@@ -37,7 +38,7 @@ export function signedObjects(profile: ProductProfile, card: ValidatedCard): Uin
     tlv('5F34', bcd(card.panSequenceNumber)),
     tlv('8C', unhex(emv.cdol1)),
     tlv('8D', unhex(emv.cdol2)),
-    tlv('8E', unhex(emv.cvmList)),
+    tlv('8E', unhex(cvmList)),
     tlv('9F07', unhex(emv.auc)),
     tlv('9F08', unhex(emv.applicationVersion)),
     tlv('9F0D', unhex(emv.iacDefault)),

@@ -14,13 +14,17 @@ export const ccd3desProfile: ProductProfile = {
   serviceCode: '201',
   // Ten digits: the longest that a 19-digit PAN leaves in 37 positions.
   chipDiscretionary: ['00000', 'icvv', '00'],
+  // Sixteen digits of track 1 and ten of track 2 are free beside the longest card number and name.
+  stripe: { track1: '000000|cvv|000000', track2: '0000|cvv|000' },
+  // Online PIN, else the chip's own where the terminal can, else signature, else no CVM.
+  pin: { block: 'ISO9564-2', cvmList: '0000000000000000' + '4203' + '4103' + '1E03' + '1F03' },
   udkOption: 'B',
   iccKeyBits: 1152,
   keys: {
     oda: { '1': { caKey: 'ca/1', caIndex: '01', issuerKey: 'issuer/1' } },
     derivation: { '1': { ac: 'imk-ac/1', smi: 'imk-smi/1', smc: 'imk-smc/1', dki: '01' } },
     cv: { '1': 'cvk/1' },
-    pv: { '1': null },
+    pv: { '1': 'pvk/1' },
     defaultCvIndex: '1',
   },
   secureChannels: [

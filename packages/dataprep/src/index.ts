@@ -2,10 +2,12 @@
 export {
   canonicalCardData,
   type CardDataResult,
+  defaultPinFormats,
   parseCardDataText,
   validateCardData,
   type ValidatedCard,
 } from './card-data-validation.ts';
+export { type CardRuleFault, cardRuleFaults } from './card-rules-check.ts';
 export { ccd3desProfile, productProfiles } from './ccd-3des-profile.ts';
 export {
   type CaPublicKey,
@@ -20,6 +22,7 @@ export { type KeySelection, selectKeys, type SelectedKeys } from './key-selectio
 export { parsePlan, Plan, serializePlan } from './plan.ts';
 export { planInstances } from './plan-instances.ts';
 export { type IccKeySource, preparePlan, type PlanRequest } from './plan-preparation.ts';
+export { pinKeyName } from './reference-pin.ts';
 export {
   type ExpiryOrder,
   type ProductProfile,

@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { concatBytes, encodeAfl, hex, staticDataToAuthenticate, tlv, unhex } from '@cardwright/emv';
-import { type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type EncipheredPin, type KeyHandle, type KeyPort } from '@cardwright/keys';
 import { type CardDesign, type VerificationFacts } from '@cardwright/protocol';
 import {
   applicationFci,
@@ -22,6 +22,7 @@ import {
 } from './application-data.ts';
 import { withApplicationKeys } from './application-keys.ts';
 import { type ValidatedCard } from './card-data-validation.ts';
+import { cardValues } from './card-values.ts';
 import {
   createIccCertificate,
   certificateObjects,
@@ -32,6 +33,8 @@ import { type Plan, type PlanDgi, type PlanInstance } from './plan.ts';
 import { printFields } from './print-fields.ts';
 import { type ProductProfile } from './product-profile.ts';
 import { aflEntries, type CardRecord, packRecords, recordDgi } from './record-packing.ts';
+import { findPin } from './reference-pin.ts';
+import { stripeTracks } from './stripe-data.ts';
 
 /** Where ICC keys come from: each key is given out once. */
 export interface IccKeySource {
@@ -56,7 +59,8 @@ const sha256 = (bytes: Uint8Array): string => hex(createHash('sha256').update(by
 /**
  * Prepares the plan of one card. Takes one key from `iccKeys`; its private part goes into the plan sealed under
  * `sealKey`.
- * @throws DataPreparationError EXPIRY_OUTLIVES_CERTIFICATE (field `exp`), RECORD_TOO_LONG, CERTIFICATE_INVALID
+ * @throws DataPreparationError EXPIRY_OUTLIVES_CERTIFICATE (field `exp`), RECORD_TOO_LONG, CERTIFICATE_INVALID;
+ *   PIN_KEY_UNKNOWN, PIN_BLOCK_INVALID, SECURITY_CODE_MISMATCH, KEY_INDEX_UNKNOWN with the order's field
  * @throws KeyError when a key that the profile names is missing
  */
 export async function preparePlan(
@@ -67,7 +71,10 @@ export async function preparePlan(
 ): Promise<Plan> {
   const { profile, card, selected, issuerCertificate } = request;
   const { emv } = profile;
-  const track = packRecords(1, await chipTrack(keys, request), false);
+  const pin = await findPin(keys, request.issuerId, card);
+  const values = await cardValues(keys, request, pin);
+  const stripe = stripeTracks(profile, card, values.stripe);
+  const track = packRecords(1, trackObjects(profile, card, values.icvv), false);
   const signed = packRecords(3, signedObjects(profile, card), true);
   const staticData = staticDataToAuthenticate(
     signed.map(({ sfi, bytes }) => ({ sfi, record: bytes })),
@@ -95,7 +102,8 @@ export async function preparePlan(
       config: profile.config,
       design: profile.print.design,
       isTestCard: card.isTestCard,
-      print: printFields(card, profile.print, request.cardDesign),
+      print: printFields(card, values.securityCode, profile.print, request.cardDesign),
+      ...(stripe !== undefined && { stripe }),
       verification: verificationFacts(request, records),
       instances: [
         pseInstance(profile),
@@ -103,6 +111,7 @@ export async function preparePlan(
         await applicationInstance(keys, request, records, udk),
       ],
       udk,
+      ...planPin(profile, pin),
       iccKey: { sealed: Buffer.from(sealedIccKey).toString('base64url'), context },
       secureChannels: profile.secureChannels.map(({ protocol, masterKey }) => ({ protocol, masterKey })),
       cryptogram: { aip: emv.aip, cdol1: emv.cdol1, iadPrefix: iadPrefix(emv, selected.derivation.dki) },
@@ -112,10 +121,11 @@ export async function preparePlan(
   }
 }
 
-async function chipTrack(keys: KeyPort, request: PlanRequest): Promise<Uint8Array[]> {
-  const { profile, card, selected } = request;
-  const icvv = await keys.cvv(await keys.find(selected.cv), card.pan, card.expiry, '999');
-  return trackObjects(profile, card, icvv);
+/** The issuer's block as it came: it is opened again, inside the key port, when the chip is there. */
+function planPin(profile: ProductProfile, pin: EncipheredPin | undefined): Pick<Plan, 'pin'> {
+  if (pin === undefined || profile.pin === undefined) return {};
+  const { key, format, block } = pin;
+  return { pin: { key: key.id, format, block: hex(block), reference: profile.pin.block } };
 }
 
 function udkSource({ profile, card, selected }: PlanRequest): Plan['udk'] {
@@ -158,12 +168,16 @@ async function applicationInstance(
       clear('9200', iad),
       // Secret groupings together: a command never mixes enciphered and clear ones.
       { kind: 'udk', id: '8000' },
+      ...(hasReferencePin(request) ? [{ kind: 'pin', id: '8010' } satisfies PlanDgi] : []),
       ...['8201', '8202', '8203', '8204', '8205'].map((id, part): PlanDgi => ({ kind: 'icc-crt', id, part })),
       clear('9000', concatBytes(...kcvs)),
       clear('9010', unhex(emv.pinTryLimit + emv.pinTryLimit)),
     ],
   };
 }
+
+const hasReferencePin = ({ profile, card }: PlanRequest): boolean =>
+  profile.pin !== undefined && card.pinBlock !== undefined;
 
 function internalData({ emv }: ProductProfile, iad: Uint8Array): Uint8Array {
   return concatBytes(

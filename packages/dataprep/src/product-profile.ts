@@ -5,6 +5,8 @@
  * only these fields. No profile holds a secret: keys are named, not carried.
  */
 
+import { type ReferencePinFormat } from '@cardwright/keys';
+
 /** How the four digits of `exp` are to be read (d1-api, trap 1). Decided per product, never guessed. */
 export type ExpiryOrder = 'YYMM' | 'MMYY';
 export type UdkOption = 'A' | 'B';
@@ -47,6 +49,22 @@ export interface PrintRules {
   readonly printsName: boolean;
   readonly pan: 'full' | 'masked';
   readonly printsSecurityCode: boolean;
+  /** Present: the printed code is computed (service code 000) over the expiry in this order; absent: the issuer's. */
+  readonly computedSecurityCode?: { readonly expiryOrder: ExpiryOrder };
+}
+
+/** What the chip of a product does with a PIN. */
+export interface PinRules {
+  /** Format of the reference PIN in DGI 8010. */
+  readonly block: ReferencePinFormat;
+  /** CVM list of a card that got a PIN; every other card has the one of `emv`, without offline PIN. */
+  readonly cvmList: string;
+}
+
+/** Discretionary data of computed tracks: digits, `cvv` and `pvv`, separated by `|`. */
+export interface StripeRules {
+  readonly track1: string;
+  readonly track2: string;
 }
 
 /** EMV values of the application; all hex, upper case. */
@@ -86,6 +104,10 @@ export interface ProductProfile {
   readonly serviceCode: string;
   /** Track 2 discretionary data of the chip, parts joined; `icvv` stands for the computed value. */
   readonly chipDiscretionary: readonly string[];
+  /** Absent: the product has no magnetic stripe. */
+  readonly stripe?: StripeRules;
+  /** Absent: the chip takes no PIN. */
+  readonly pin?: PinRules;
   readonly udkOption: UdkOption;
   readonly iccKeyBits: number;
   readonly keys: ProfileKeys;

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
+import { type IssuerPinFormat, type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
 import {
   ccd3desProfile,
   createIssuerCertificate,
@@ -20,6 +20,9 @@ import { testPrefix, today } from './card-data-generator.ts';
 /** GlobalPlatform's published test key: what a simulated blank carries. */
 export const publishedKmc = Uint8Array.from({ length: 16 }, (_, i) => 0x40 + i);
 
+/** The issuer's PIN key: known to the test, which plays the issuer. */
+export const issuerPinKey = Uint8Array.from(randomBytes(16));
+
 export interface KeyFixture {
   readonly keys: SoftwareKeys;
   readonly sealKey: KeyHandle;
@@ -35,6 +38,8 @@ export async function openKeyFixture(): Promise<KeyFixture> {
   await keys.ensure('imk-smi/1', { algorithm: 'TDES-2KEY', usage: 'IMK-SMI' });
   await keys.ensure('imk-smc/1', { algorithm: 'TDES-2KEY', usage: 'IMK-SMC' });
   await keys.ensure('cvk/1', { algorithm: 'TDES-2KEY', usage: 'CVK' });
+  await keys.ensure('pvk/1', { algorithm: 'TDES-2KEY', usage: 'PVK' });
+  await keys.ensure('pin/ISS0000001/1', { algorithm: 'AES-128', usage: 'PIN', value: issuerPinKey });
   await keys.ensure('kmc-scp02/1', { algorithm: 'TDES-2KEY', usage: 'KMC', value: publishedKmc });
   await keys.ensure('kmc-scp03/1', { algorithm: 'AES-128', usage: 'KMC', value: publishedKmc });
   await keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1408 });
@@ -63,11 +68,17 @@ export async function planFor(
   data: unknown,
   profile: ProductProfile = ccd3desProfile,
   issuerCertificate: IssuerCertificate = fixture.issuerCertificate,
+  pinFormats?: readonly IssuerPinFormat[],
 ): Promise<Plan> {
   const plaintext = new TextEncoder().encode(JSON.stringify(data));
-  const result = validateCardData(plaintext, profile, today, [testPrefix]);
+  const result = validateCardData(plaintext, profile, today, [testPrefix], pinFormats);
   if (!result.ok) throw new Error(`refused: ${result.field}`);
-  const selection = selectKeys(profile, { config: profile.config, odaKeyIndex: '01', derivationKeyIndex: 1 });
+  const selection = selectKeys(profile, {
+    config: profile.config,
+    odaKeyIndex: '01',
+    derivationKeyIndex: 1,
+    pvKeyIndex: '01',
+  });
   if (!selection.ok) throw new Error(`unknown: ${selection.field}`);
   return preparePlan(fixture.keys, fixture.iccKeys, fixture.sealKey, {
     issuerId: 'ISS0000001',
