@@ -6,9 +6,16 @@
  * one. Track 3 (ISO/IEC 4909) exists only where the issuer sent it.
  */
 import { type StripeTracks } from '@cardwright/protocol';
-import { type ValidatedCard } from './card-data-validation.ts';
 import { type ProductProfile } from './product-profile.ts';
-import { trackLimits } from './track-data.ts';
+import { trackLimits, type Tracks } from './track-data.ts';
+
+/** What a stripe says about a card: digits, YYMM, the name as track 1 carries it, and the issuer's own tracks. */
+export interface StripeCard {
+  readonly pan: string;
+  readonly expiry: string;
+  readonly encodedName: string;
+  readonly tracks: Tracks;
+}
 
 /** One piece of discretionary data: digits as they are, or the place of a computed value. */
 export type DiscretionaryPart =
@@ -49,7 +56,7 @@ export function discretionaryLength(parts: readonly DiscretionaryPart[]): number
 }
 
 /** Patterns of the tracks that must be made for this card, because the issuer sent none. */
-function patternsToFill(profile: ProductProfile, card: Pick<ValidatedCard, 'tracks'>): readonly string[] {
+function patternsToFill(profile: ProductProfile, card: Pick<StripeCard, 'tracks'>): readonly string[] {
   const { stripe } = profile;
   if (stripe === undefined) return [];
   return [
@@ -61,7 +68,7 @@ function patternsToFill(profile: ProductProfile, card: Pick<ValidatedCard, 'trac
 /** Which values the tracks of this card ask for. */
 export function stripeNeeds(
   profile: ProductProfile,
-  card: Pick<ValidatedCard, 'tracks'>,
+  card: Pick<StripeCard, 'tracks'>,
 ): { readonly cvv: boolean; readonly pvv: boolean } {
   const parts = patternsToFill(profile, card).flatMap(partsOf);
   return {
@@ -76,7 +83,7 @@ export const fixedTrackLength = { track1: 3 + 4 + 3, track2: 1 + 4 + 3 } as cons
 /** Name of the member that makes a computed track too long, or undefined when both fit. */
 export function stripeOverflow(
   profile: ProductProfile,
-  card: Pick<ValidatedCard, 'pan' | 'encodedName' | 'tracks'>,
+  card: Omit<StripeCard, 'expiry'>,
 ): 'pan' | 'encodedName' | undefined {
   const { stripe } = profile;
   if (stripe === undefined) return undefined;
@@ -106,7 +113,7 @@ function filled(pattern: string, values: StripeValues): string {
  */
 export function stripeTracks(
   profile: ProductProfile,
-  card: Pick<ValidatedCard, 'pan' | 'expiry' | 'encodedName' | 'tracks'>,
+  card: StripeCard,
   values: StripeValues,
 ): StripeTracks | undefined {
   const { stripe, serviceCode } = profile;
