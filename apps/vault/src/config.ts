@@ -43,6 +43,7 @@ export const VaultConfig = Type.Object(
     ),
     /** 32 random bytes that the software adapter seals its key files with. */
     masterKeyFile: Type.String({ minLength: 1 }),
+    /** Keys held ready for each modulus length that a product uses. */
     iccKeyPoolSize: Type.Integer({ minimum: 0, maximum: 100_000 }),
     /** Every PAN must begin with one of these; each is also the issuer number of an issuer certificate. */
     testPanPrefixes: Type.Array(Type.String({ pattern: '^[0-9]{3,8}$' }), { minItems: 1, uniqueItems: true }),
