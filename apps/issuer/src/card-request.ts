@@ -21,6 +21,21 @@ const CardRequestBody = Type.Object(
     productId: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     persoStation: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     pan: Type.Optional(Type.String({ pattern: '^[0-9]{12,19}$' })),
+    /** The customer's PIN as the issuer's own security module enciphered it; this program never sees a clear one. */
+    pinBlock: Type.Optional(
+      Type.Object(
+        {
+          format: Type.Union([
+            Type.Literal('ISO9564-4'),
+            Type.Literal('ISO9564-0'),
+            Type.Literal('ISO9564-3'),
+          ]),
+          value: Type.String({ pattern: '^([0-9A-F]{16}){1,2}$' }),
+          keyIndex: Type.String({ pattern: '^[A-Za-z0-9_-]{1,16}$' }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     issuance: Type.Optional(
       Type.Union([Type.Literal('CREATION'), Type.Literal('RENEWAL'), Type.Literal('REPLACEMENT')]),
     ),
@@ -98,6 +113,7 @@ export function makeCardData(request: CardRequest, nowMs: number): CardData {
     name: request.name,
     ...(request.secondName === undefined ? {} : { secondName: request.secondName }),
     ...(request.encodedName === undefined ? {} : { encodedName: request.encodedName }),
+    ...(request.pinBlock === undefined ? {} : { pinBlock: request.pinBlock }),
     cvv2: String(randomInt(1000)).padStart(3, '0'),
   };
 }

@@ -175,7 +175,7 @@ describe('preparing an order', () => {
     for (const [data, field] of [
       [{ ...cardData, exp: '0629' }, 'encryptedData.exp'],
       [{ ...cardData, pin: '1234' }, 'encryptedData.pin'],
-      [{ ...cardData, pinBlock: {} }, 'encryptedData.pinBlock'],
+      [{ ...cardData, pinBlock: {} }, 'encryptedData.pinBlock.format'],
       [{ ...cardData, encodedName: undefined }, 'encryptedData.encodedName'],
       [{ ...cardData, [pan]: 1 }, 'encryptedData'],
       ['not json', 'encryptedData'],

@@ -21,13 +21,15 @@ export function track2Equivalent(profile: ProductProfile, card: ValidatedCard, i
 }
 
 /** Fixed values of the product and the values of this card, by tag; certificates and AFL come later. */
-export function cardValues(
+export function tagValues(
   profile: ProductProfile,
   card: ValidatedCard,
   { icvv, dki }: { readonly icvv: string; readonly dki: string },
 ): Map<string, Uint8Array> {
+  const { pin } = profile;
   return new Map([
     ...profile.chip.values,
+    ...(card.pinBlock === undefined || pin?.cvmList === undefined ? [] : [['8E', pin.cvmList] as const]),
     ['4F', unhex(profile.emv.aid)],
     ['57', track2Equivalent(profile, card, icvv)],
     ['5A', panBytes(card.pan)],

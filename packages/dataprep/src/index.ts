@@ -2,12 +2,13 @@
 export {
   canonicalCardData,
   type CardDataResult,
+  defaultPinFormats,
   type IssuerPermissions,
   parseCardDataText,
   validateCardData,
   type ValidatedCard,
 } from './card-data-validation.ts';
-
+export { cardRuleFaults } from './profile/card-rules-check.ts';
 export {
   type CaPublicKey,
   caPublicKey,
@@ -22,6 +23,7 @@ export { ccd3desProfile, productProfiles, vsdcCvn18Profile } from './packaged-pr
 export { parsePlan, Plan, serializePlan } from './plan.ts';
 export { planInstances } from './plan-instances.ts';
 export { type IccKeySource, preparePlan, type PlanRequest } from './plan-preparation.ts';
+export { pinKeyName } from './reference-pin.ts';
 export {
   type ExpiryOrder,
   type ProductProfile,

@@ -7,11 +7,12 @@
  */
 import { createHash } from 'node:crypto';
 import { concatBytes, encodeAfl, hex, parseTlv, staticDataToAuthenticate, unhex } from '@cardwright/emv';
-import { type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type EncipheredPin, type KeyHandle, type KeyPort } from '@cardwright/keys';
 import { type CardDesign, type VerificationFacts } from '@cardwright/protocol';
-import { cardValues, panBytes } from './application-data.ts';
+import { panBytes, tagValues } from './application-data.ts';
 import { withApplicationKeys } from './application-keys.ts';
 import { type ValidatedCard } from './card-data-validation.ts';
+import { cardValues } from './card-values.ts';
 import {
   certificateValues,
   createIccCertificate,
@@ -25,6 +26,8 @@ import { printFields } from './print-fields.ts';
 import { type ProductProfile } from './product-profile.ts';
 import { iadBytes, iadPrefix, isIadOfLayout } from './profile/iad-layout.ts';
 import { aflEntries, type CardRecord } from './record-packing.ts';
+import { findPin } from './reference-pin.ts';
+import { stripeTracks } from './stripe-data.ts';
 import { expandDgis, fileRecords, holdsCertificates, type PreparedDgis } from './template-expansion.ts';
 
 /** Where ICC keys come from: each key is given out once. */
@@ -50,7 +53,8 @@ const sha256 = (bytes: Uint8Array): string => hex(createHash('sha256').update(by
 /**
  * Prepares the plan of one card. Takes one key from `iccKeys`; its private part goes into the plan sealed under
  * `sealKey`.
- * @throws DataPreparationError EXPIRY_OUTLIVES_CERTIFICATE (field `exp`), RECORD_TOO_LONG, CERTIFICATE_INVALID
+ * @throws DataPreparationError EXPIRY_OUTLIVES_CERTIFICATE (field `exp`), RECORD_TOO_LONG, CERTIFICATE_INVALID;
+ *   PIN_KEY_UNKNOWN, PIN_BLOCK_INVALID, SECURITY_CODE_MISMATCH, KEY_INDEX_UNKNOWN with the order's field
  * @throws KeyError when a key that the profile names is missing
  */
 export async function preparePlan(
@@ -60,7 +64,10 @@ export async function preparePlan(
   request: PlanRequest,
 ): Promise<Plan> {
   const { profile, card, selected, issuerCertificate } = request;
-  const values = await valuesOf(keys, request);
+  const pin = await findPin(keys, request.issuerId, card);
+  const computed = await cardValues(keys, request, pin);
+  const values = tagValues(profile, card, { icvv: computed.icvv, dki: selected.derivation.dki });
+  const stripe = stripeTracks(profile, card, computed.stripe);
   const prepared = card.preparedDgis ?? nothingPrepared;
   requireSelectedDki(profile, prepared, selected.derivation.dki);
   const records = new Map<number, CardRecord[]>();
@@ -88,10 +95,12 @@ export async function preparePlan(
       config: profile.config,
       design: profile.print.design,
       isTestCard: card.isTestCard,
-      print: printFields(card, profile.print, request.cardDesign),
+      print: printFields(card, computed.securityCode, profile.print, request.cardDesign),
+      ...(stripe !== undefined && { stripe }),
       verification: verificationFacts(request, inAflOrder),
       instances: await planInstanceData(keys, request, { values, records: inAflOrder, udk }),
       udk,
+      ...planPin(profile, pin),
       iccKey: { sealed: Buffer.from(sealedIccKey).toString('base64url'), context },
       secureChannels: profile.secureChannels.map(({ protocol, masterKey }) => ({ protocol, masterKey })),
       packing: profile.chip.packing,
@@ -107,6 +116,13 @@ export async function preparePlan(
   }
 }
 
+/** The issuer's block as it came: it is opened again, inside the key port, when the chip is there. */
+function planPin(profile: ProductProfile, pin: EncipheredPin | undefined): Pick<Plan, 'pin'> {
+  if (pin === undefined || profile.pin === undefined) return {};
+  const { key, format, block } = pin;
+  return { pin: { key: key.id, format, block: hex(block), reference: profile.pin.block } };
+}
+
 /** The IAD that an issuer prepared must name the keys that the order names. */
 function requireSelectedDki({ chip }: ProductProfile, prepared: PreparedDgis, dki: string): void {
   for (const [id, value] of prepared) {
@@ -120,12 +136,6 @@ function requireSelectedDki({ chip }: ProductProfile, prepared: PreparedDgis, dk
       `emvData.dgis.${id}.9F10`,
     );
   }
-}
-
-async function valuesOf(keys: KeyPort, request: PlanRequest): Promise<Map<string, Uint8Array>> {
-  const { profile, card, selected } = request;
-  const icvv = await keys.cvv(await keys.find(selected.cv), card.pan, card.expiry, '999');
-  return cardValues(profile, card, { icvv, dki: selected.derivation.dki });
 }
 
 /** The certificate over the signed records, which must not change any more. */
@@ -176,8 +186,13 @@ async function planInstanceData(
       'pin-try-limit': pinTries,
     },
   };
-  const directory = { ...common, records: [], prepared: nothingPrepared };
-  const application = { ...common, records: made.records, prepared: card.preparedDgis ?? nothingPrepared };
+  const directory = { ...common, records: [], prepared: nothingPrepared, hasPin: false };
+  const application = {
+    ...common,
+    records: made.records,
+    prepared: card.preparedDgis ?? nothingPrepared,
+    hasPin: profile.pin !== undefined && card.pinBlock !== undefined,
+  };
   return [
     { label: 'PSE', aid: emv.pseAid, dgis: expandDgis(chip.instances.pse, directory) },
     { label: 'PPSE', aid: emv.ppseAid, dgis: expandDgis(chip.instances.ppse, directory) },

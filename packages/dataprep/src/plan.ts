@@ -5,7 +5,7 @@
  * ICC private key is a blob under the vault's sealing key. Its bytes exist only between `serializePlan` and
  * `KeyPort.seal`, and are wiped by whoever made them.
  */
-import { check, PrintFields, VerificationFacts } from '@cardwright/protocol';
+import { check, PrintFields, StripeTracks, VerificationFacts } from '@cardwright/protocol';
 import { type Static, Type } from 'typebox';
 import { DataPreparationError } from './data-preparation-error.ts';
 
@@ -17,6 +17,7 @@ const DgiId = Type.String({ pattern: '^[0-9A-F]{4}$' });
 const PlanDgi = Type.Union([
   Type.Object({ kind: Type.Literal('clear'), id: DgiId, value: Hex }, closed),
   Type.Object({ kind: Type.Literal('udk'), id: DgiId }, closed),
+  Type.Object({ kind: Type.Literal('pin'), id: DgiId }, closed),
   Type.Object(
     { kind: Type.Literal('icc-crt'), id: DgiId, part: Type.Integer({ minimum: 0, maximum: 4 }) },
     closed,
@@ -45,6 +46,7 @@ export const Plan = Type.Object(
     design: Type.String(),
     isTestCard: Type.Boolean(),
     print: PrintFields,
+    stripe: Type.Optional(StripeTracks),
     verification: VerificationFacts,
     instances: Type.Array(PlanInstance),
     /** What the application keys of this card are derived from. */
@@ -58,6 +60,22 @@ export const Plan = Type.Object(
         smc: Type.String(),
       },
       closed,
+    ),
+    /** The issuer's PIN block as it came, the name of its key, and what the chip wants of it. */
+    pin: Type.Optional(
+      Type.Object(
+        {
+          key: Type.String(),
+          format: Type.Union([
+            Type.Literal('ISO9564-4'),
+            Type.Literal('ISO9564-0'),
+            Type.Literal('ISO9564-3'),
+          ]),
+          block: Hex,
+          reference: Type.Union([Type.Literal('ISO9564-2'), Type.Literal('ISO9564-1')]),
+        },
+        closed,
+      ),
     ),
     iccKey: Type.Object({ sealed: Type.String(), context: Type.String() }, closed),
     secureChannels: Type.Array(

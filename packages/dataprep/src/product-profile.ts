@@ -4,6 +4,7 @@
  * Profiles are data (`profiles/*.json`, `products/*.json`). A new product is a new file, never a new branch in code;
  * code reads only these fields. No profile holds a secret: keys are named, not carried.
  */
+import { type ReferencePinFormat } from '@cardwright/keys';
 import { type StoreDataPacking } from '@cardwright/personalization';
 import { type IadLayout } from './profile/iad-layout.ts';
 import { type ProfileFile } from './profile/profile-file.ts';
@@ -50,6 +51,24 @@ export interface PrintRules {
   readonly printsName: boolean;
   readonly pan: 'full' | 'masked';
   readonly printsSecurityCode: boolean;
+  /** Present: the printed code is computed (service code 000) over the expiry in this order; absent: the issuer's. */
+  readonly computedSecurityCode?: { readonly expiryOrder: ExpiryOrder };
+}
+
+/** What the chip of a product does with a PIN. */
+export interface PinRules {
+  /** Format of the reference PIN in DGI 8010. */
+  readonly block: ReferencePinFormat;
+  /** True: a card without a PIN is not made. */
+  readonly isRequired: boolean;
+  /** CVM list of a card that got a PIN; absent: every card has the profile's. */
+  readonly cvmList?: Uint8Array;
+}
+
+/** Discretionary data of computed tracks: digits, `cvv` and `pvv`, separated by `|`. */
+export interface StripeRules {
+  readonly track1: string;
+  readonly track2: string;
 }
 
 /** What other parts ask of the application without reading its templates; all hex, upper case. */
@@ -70,7 +89,6 @@ export interface ChipTemplate {
   readonly values: ReadonlyMap<string, Uint8Array>;
   readonly iad: IadLayout;
   readonly pinTryLimit: number;
-  readonly pinBlock: ProfileFile['pin']['block'];
   readonly files: ProfileFile['files'];
   readonly instances: ProfileFile['instances'];
   /** How data groupings are packed into STORE DATA. */
@@ -93,6 +111,10 @@ export interface ProductProfile {
   readonly serviceCode: string;
   /** Track 2 discretionary data of the chip, parts joined; `icvv` stands for the computed value. */
   readonly chipDiscretionary: readonly string[];
+  /** Absent: the product has no magnetic stripe. */
+  readonly stripe?: StripeRules;
+  /** Absent: the chip takes no PIN. */
+  readonly pin?: PinRules;
   readonly udkOption: UdkOption;
   readonly iccKeyBits: number;
   readonly keys: ProfileKeys;

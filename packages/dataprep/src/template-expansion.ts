@@ -66,10 +66,10 @@ const crtParts: Readonly<Partial<Record<Secret, number>>> = {
   'icc-p': 4,
 };
 
-function secretDgi(id: string, secret: Secret): PlanDgi[] {
+function secretDgi(id: string, secret: Secret, hasPin: boolean): PlanDgi[] {
   if (secret === 'application-keys') return [{ kind: 'udk', id }];
+  if (secret === 'reference-pin') return hasPin ? [{ kind: 'pin', id }] : [];
   const part = crtParts[secret];
-  // A reference PIN is loaded only for a card that has one; none of ours does yet.
   return part === undefined ? [] : [{ kind: 'icc-crt', id, part }];
 }
 
@@ -79,6 +79,8 @@ export interface DgiSources {
   readonly data: Readonly<Record<RawData, Uint8Array>>;
   readonly records: readonly CardRecord[];
   readonly prepared: PreparedDgis;
+  /** Whether this card got a reference PIN. */
+  readonly hasPin: boolean;
 }
 
 const clear = (id: string, value: Uint8Array): PlanDgi => ({ kind: 'clear', id, value: hex(value) });
@@ -86,7 +88,7 @@ const clear = (id: string, value: Uint8Array): PlanDgi => ({ kind: 'clear', id, 
 /** The DGIs of one instance in the order of loading. @throws DataPreparationError TEMPLATE_VALUE_MISSING */
 export function expandDgis(templates: readonly DgiTemplate[], sources: DgiSources): PlanDgi[] {
   return templates.flatMap(({ id = '', content, data, secret }): PlanDgi[] => {
-    if (secret !== undefined) return secretDgi(id, secret);
+    if (secret !== undefined) return secretDgi(id, secret, sources.hasPin);
     if (data !== undefined) return [clear(id, concatBytes(...data.map((part) => sources.data[part])))];
     if (content === undefined) return sources.records.map((record) => clear(recordDgi(record), record.bytes));
     const prepared = sources.prepared.get(id);

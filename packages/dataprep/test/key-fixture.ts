@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
+import { type IssuerPinFormat, type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
 import {
   ccd3desProfile,
   createIssuerCertificate,
@@ -21,6 +21,9 @@ import { testPrefix, today } from './card-data-generator.ts';
 /** GlobalPlatform's published test key: what a simulated blank carries. */
 export const publishedKmc = Uint8Array.from({ length: 16 }, (_, i) => 0x40 + i);
 
+/** The issuer's PIN key: known to the test, which plays the issuer. */
+export const issuerPinKey = Uint8Array.from(randomBytes(16));
+
 export interface KeyFixture {
   readonly keys: SoftwareKeys;
   readonly sealKey: KeyHandle;
@@ -37,9 +40,11 @@ export async function openKeyFixture(): Promise<KeyFixture> {
     await keys.ensure(`imk-smi/${version}`, { algorithm: 'TDES-2KEY', usage: 'IMK-SMI' });
     await keys.ensure(`imk-smc/${version}`, { algorithm: 'TDES-2KEY', usage: 'IMK-SMC' });
     await keys.ensure(`cvk/${version}`, { algorithm: 'TDES-2KEY', usage: 'CVK' });
+    await keys.ensure(`pvk/${version}`, { algorithm: 'TDES-2KEY', usage: 'PVK' });
     await keys.ensure(`ca/${version}`, { algorithm: 'RSA', usage: 'CA', bits: 1408 });
     await keys.ensure(`issuer/${version}`, { algorithm: 'RSA', usage: 'ISSUER', bits: 1408 });
   }
+  await keys.ensure('pin/ISS0000001/1', { algorithm: 'AES-128', usage: 'PIN', value: issuerPinKey });
   await keys.ensure('kmc-scp02/1', { algorithm: 'TDES-2KEY', usage: 'KMC', value: publishedKmc });
   await keys.ensure('kmc-scp03/1', { algorithm: 'AES-128', usage: 'KMC', value: publishedKmc });
   const sealKey = await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
@@ -76,7 +81,12 @@ export async function planFor(
   const plaintext = new TextEncoder().encode(JSON.stringify(data));
   const result = validateCardData(plaintext, profile, today, [testPrefix], permissions);
   if (!result.ok) throw new Error(`refused: ${result.field}`);
-  const selection = selectKeys(profile, { config: profile.config, odaKeyIndex: '01', derivationKeyIndex: 1 });
+  const selection = selectKeys(profile, {
+    config: profile.config,
+    odaKeyIndex: '01',
+    derivationKeyIndex: 1,
+    pvKeyIndex: '01',
+  });
   if (!selection.ok) throw new Error(`unknown: ${selection.field}`);
   return preparePlan(fixture.keys, fixture.iccKeys, fixture.sealKey, {
     issuerId: 'ISS0000001',

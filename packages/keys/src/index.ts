@@ -5,6 +5,7 @@ export { openSoftwareKeys, type SoftwareKeys, type SoftwareKeysOptions } from '.
 export {
   type IccKeyPool,
   type IccKeyPoolOptions,
+  type IccKeyPoolStatus,
   openIccKeyPool,
   type PooledIccKey,
 } from './icc-key-pool.ts';

@@ -40,6 +40,8 @@ const aipBits: readonly (readonly [mask: number, name: string])[] = [
   [0x01, 'CDA'],
 ];
 
+const pinBlockBytes = 8;
+
 /** The lines of the preview. `iccKeyBits`: how long the components of the ICC key are. */
 export function previewLines(plan: Plan, iccKeyBits: number): string[] {
   const facts = plan.verification;
@@ -56,9 +58,14 @@ export function previewLines(plan: Plan, iccKeyBits: number): string[] {
     ),
     `cryptogram: IAD of ${plan.cryptogram.iadBytes} bytes that begins ${plan.cryptogram.iadPrefix}, UDK option ${plan.udk.option}`,
     `secure channels: ${plan.secureChannels.map(({ protocol }) => protocol).join(', ')}`,
+    ...(plan.stripe === undefined ? [] : [stripeLine(plan.stripe)]),
     '',
     ...instances,
   ];
+}
+
+function stripeLine({ track1, track2 }: NonNullable<Plan['stripe']>): string {
+  return `stripe: track 1 of ${track1.length} characters, track 2 of ${track2.length}`;
 }
 
 function instanceLines({ label, aid, dgis }: Instance, iccKeyBits: number): string[] {
@@ -71,6 +78,8 @@ function dgiLines(dgi: PlanDgi, label: string, iccKeyBits: number): string[] {
   switch (dgi.kind) {
     case 'udk':
       return [head(applicationKeyCount * keyBytes, ' [enciphered for the card]')];
+    case 'pin':
+      return [head(pinBlockBytes, ' [padded, enciphered for the card]')];
     case 'icc-crt':
       return [head(iccKeyBits / 16, ' [padded, enciphered for the card]')];
     case 'clear': {

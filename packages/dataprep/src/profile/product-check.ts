@@ -5,6 +5,7 @@
  * choose among what the profile allows.
  */
 import { normalizeKeyIndex } from '@cardwright/protocol';
+import { cardRuleFaults } from './card-rules-check.ts';
 import { type ProfileFile } from './profile-file.ts';
 import { ProductFile } from './product-file.ts';
 import { type ProfileFault, structureFaults } from './structure-check.ts';
@@ -67,34 +68,25 @@ function valueFaults({ values }: ProductFile, { fromProduct, profileId }: Profil
   return [...missing, ...wrong];
 }
 
-/** Ten digits are the longest that a 19-digit PAN leaves in the 37 positions of track 2. */
-const track2Digits = 37;
-
 function cardFaults({ card }: ProductFile): ProfileFault[] {
-  const faults: ProfileFault[] = [];
-  const { min, max } = card.panLength;
-  if (min > max) {
-    faults.push({
-      path: 'card.panLength',
-      wrong: `has min ${String(min)} above max ${String(max)}`,
-      allowed: 'min not above max',
-      fix: 'swap them',
-    });
-  }
-  const used = card.chipDiscretionary.reduce((sum, part) => sum + (part === 'icvv' ? 3 : part.length), 0);
-  const room = track2Digits - max - 1 - 4 - 3;
-  if (used > room) {
-    faults.push({
-      path: 'card.chipDiscretionary',
-      wrong: `makes ${String(used)} digits: track 2 of a PAN with ${String(max)} digits has room for ${String(room)}`,
-      allowed: `at most ${String(room)} digits, of which icvv takes 3`,
-      fix: 'shorten it, or lower card.panLength.max',
-    });
-  }
-  return faults;
+  return cardRuleFaults(card).map((fault) => ({ ...fault, path: `card.${fault.path}` }));
 }
 
-function keyFaults({ keys }: ProductFile): ProfileFault[] {
+/** A stripe with a PVV can be made only where every order can name a PIN verification key. */
+function pvvKeyFaults({ stripe }: ProductFile['card'], { pv }: ProductFile['keys']): ProfileFault[] {
+  const usesPvv = [stripe?.track1, stripe?.track2].some((pattern) => pattern?.split('|').includes('pvv'));
+  if (!usesPvv || Object.values(pv).some((name) => name !== null)) return [];
+  return [
+    {
+      path: 'keys.pv',
+      wrong: 'names no key, and card.stripe asks for a pvv',
+      allowed: 'at least one PIN verification key',
+      fix: 'add "1": "pvk/1", or take pvv out of card.stripe',
+    },
+  ];
+}
+
+function keyFaults({ card, keys }: ProductFile): ProfileFault[] {
   const faults: ProfileFault[] = [];
   for (const kind of ['oda', 'derivation', 'cv', 'pv'] as const) {
     const indexes = Object.keys(keys[kind]);
@@ -115,6 +107,7 @@ function keyFaults({ keys }: ProductFile): ProfileFault[] {
       });
     }
   }
+  faults.push(...pvvKeyFaults(card, keys));
   if (!Object.hasOwn(keys.cv, keys.defaultCvIndex)) {
     faults.push({
       path: 'keys.defaultCvIndex',

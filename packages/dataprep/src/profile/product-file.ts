@@ -21,6 +21,11 @@ const KeyIndex = Type.String({
   description: 'a key index without leading zeros, such as "1"',
 });
 
+const DiscretionaryPattern = Type.String({
+  pattern: '^((cvv|pvv|[0-9]+)(\\|(cvv|pvv|[0-9]+))*)?$',
+  description: 'digits, cvv and pvv, separated by |, such as 0000|cvv|000',
+});
+
 export const ProductFile = Type.Object(
   {
     $schema: Type.Optional(Type.String()),
@@ -47,6 +52,12 @@ export const ProductFile = Type.Object(
             description: 'digits, or icvv for the computed value',
           }),
           { description: 'discretionary data of track 2 on the chip, parts in order' },
+        ),
+        stripe: Type.Optional(
+          Type.Object(
+            { track1: DiscretionaryPattern, track2: DiscretionaryPattern },
+            { ...closed, description: 'discretionary data of the magnetic stripe; left out: no stripe' },
+          ),
         ),
       },
       closed,
@@ -103,6 +114,16 @@ export const ProductFile = Type.Object(
           description: 'how the PAN is printed',
         }),
         printsSecurityCode: Type.Boolean({ description: 'whether the security code is printed' }),
+        computedSecurityCode: Type.Optional(
+          Type.Object(
+            {
+              expiryOrder: Type.Union([Type.Literal('YYMM'), Type.Literal('MMYY')], {
+                description: 'the expiry as it enters the security code',
+              }),
+            },
+            { ...closed, description: "the printed code is computed; left out: the issuer's" },
+          ),
+        ),
       },
       closed,
     ),

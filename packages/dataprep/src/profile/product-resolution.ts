@@ -9,6 +9,20 @@ import { type ProductFile } from './product-file.ts';
 import { type ProfileFile } from './profile-file.ts';
 import { readTagValue } from './tag-rules.ts';
 
+/** A profile without DGI 8010 makes cards that take no PIN. */
+function pinRules({ instances, pin }: ProfileFile): Pick<ProductProfile, 'pin'> {
+  const template = instances.application.find(({ secret }) => secret === 'reference-pin');
+  if (template === undefined) return {};
+  const cvmList = pin.cvmList === undefined ? undefined : readTagValue('8E', pin.cvmList);
+  return {
+    pin: {
+      block: pin.block,
+      isRequired: template.optional !== true,
+      ...(cvmList !== undefined && { cvmList }),
+    },
+  };
+}
+
 /** @throws Error for values that the checks would have refused */
 export function resolveProduct(profile: ProfileFile, product: ProductFile): ProductProfile {
   const values = new Map(
@@ -23,6 +37,7 @@ export function resolveProduct(profile: ProfileFile, product: ProductFile): Prod
     productId: product.productId,
     config: product.config,
     ...product.card,
+    ...pinRules(profile),
     udkOption: profile.cryptogram.udkOption,
     iccKeyBits: profile.iccKey.bits,
     keys: product.keys,
@@ -43,7 +58,6 @@ export function resolveProduct(profile: ProfileFile, product: ProductFile): Prod
       values,
       iad: profile.cryptogram.iad,
       pinTryLimit: profile.pin.tryLimit,
-      pinBlock: profile.pin.block,
       files: profile.files,
       instances: profile.instances,
       packing: {

@@ -28,6 +28,7 @@ export function checkProfile(value: unknown): ProfileVerdict {
     ...fileFaults(profile),
     ...authenticationFaults(profile),
     ...dolFaults(profile),
+    ...pinFaults(profile),
     ...dgiFaults(profile),
   ];
   return faults.length === 0 ? { ok: true, profile } : { ok: false, faults };
@@ -117,6 +118,24 @@ function iadFaults({ cryptogram }: ProfileFile): ProfileFault[] {
       wrong: `is no layout that a ${version} card words its results in`,
       allowed: iadForms[version],
       fix: 'write the parts in this order, or choose another cryptogram.version',
+    });
+  }
+  return faults;
+}
+
+function pinFaults({ pin, instances }: ProfileFile): ProfileFault[] {
+  if (pin.cvmList === undefined) return [];
+  const faults: ProfileFault[] = [];
+  if (readTagValue('8E', pin.cvmList) === undefined) {
+    const { allowed } = tagRule('8E');
+    faults.push({ path: 'pin.cvmList', wrong: `is "${pin.cvmList}"`, allowed, fix: `write ${allowed}` });
+  }
+  if (!instances.application.some(({ secret }) => secret === 'reference-pin')) {
+    faults.push({
+      path: 'pin.cvmList',
+      wrong: 'is for cards with a PIN, and no DGI loads one',
+      allowed: 'a CVM list only beside { "id": "8010", "secret": "reference-pin" }',
+      fix: 'add that DGI to instances.application, or remove pin.cvmList',
     });
   }
   return faults;

@@ -174,6 +174,13 @@ export const ProfileFile = Type.Object(
         block: Type.Union([Type.Literal('ISO9564-1'), Type.Literal('ISO9564-2')], {
           description: 'PIN block format of the reference PIN; sources conflict, ask the maker of the applet',
         }),
+        cvmList: Type.Optional(
+          hexBytes(
+            10,
+            252,
+            'the CVM list (8E) of a card that got a PIN; without it every card has values.8E',
+          ),
+        ),
       },
       closed,
     ),
