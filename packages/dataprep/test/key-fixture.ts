@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type IssuerPinFormat, type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
+import { type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
 import {
   ccd3desProfile,
   createIssuerCertificate,

@@ -115,11 +115,10 @@ export class IccKeyPool {
    */
   async take(bits: number): Promise<PooledIccKey> {
     this.#requireOpen();
-    try {
-      const pooled = await this.#takePooled(bits);
-      if (pooled) return { ...pooled, source: 'pool' };
-    } finally {
+    const pooled = await this.#takePooled(bits);
+    if (pooled) {
       this.#fillInBackground();
+      return { ...pooled, source: 'pool' };
     }
     this.#tellEmpty(bits);
     return this.#takeOnDemand(bits);

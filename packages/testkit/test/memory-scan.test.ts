@@ -14,8 +14,8 @@ async function holder(secret: string): Promise<ChildProcess> {
       process.stdout.write('ready');
     });`;
   const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
-  child.stdin?.write(Buffer.from(secret, 'hex').reverse().toString('hex'));
-  if (child.stdout) await once(child.stdout, 'data');
+  child.stdin.write(Buffer.from(secret, 'hex').reverse().toString('hex'));
+  await once(child.stdout, 'data');
   return child;
 }
 
