@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes, randomInt } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -134,7 +134,14 @@ test('after a hundred cards with PINs, server and agent hold no key and no PIN, 
   await sandbox.supervisor.stop();
   const places = ['server', 'agent', 'issuer'].map((name) => join(folder, name));
   const vault = ['data', 'vault.log'].map((name) => join(folder, 'vault', name));
-  const disk = scanForCanaries([...places, ...vault], [...canaries, panCanary]);
-  assert.ok(disk.filesScanned >= 15 && disk.bytesScanned > 1_000_000);
+  const guarded = [...places, ...vault];
+  const planted = join(folder, 'agent', 'data', 'planted.bin');
+  writeFileSync(planted, unhex(`FF2C${pinStart}0FF`));
+  const found = scanForCanaries([join(folder, 'agent')], canaries).hits.map(({ canary }) => canary);
+  assert.deepEqual(found, ['reference PIN'], 'the scan finds what was planted');
+  rmSync(planted);
+  const disk = scanForCanaries(guarded, [...canaries, panCanary]);
+  assert.ok(disk.filesScanned >= 15, `${disk.filesScanned} files`);
+  assert.ok(disk.bytesScanned > 50_000, `${disk.bytesScanned} bytes`);
   assert.deepEqual(disk.hits, []);
 });

@@ -12,6 +12,7 @@ import { luhnCheckDigit } from '@cardwright/domain';
 import { encipherPinBlockFormat4, findTag, hex, parseAfl, parseTlv, unhex } from '@cardwright/emv';
 import { type Card, personalize } from '../../packages/dataprep/test/personalized-card.ts';
 import {
+  certificateFor,
   issuerPinKey,
   type KeyFixture,
   openKeyFixture,
@@ -133,7 +134,8 @@ async function readAll(fixture: KeyFixture): Promise<CardReading[]> {
       );
       const pinBlock = { format: 'ISO9564-4', value: hex(block), keyIndex: '1' };
       const data = { pan, exp: '2906', name: 'TARO YAMADA', cvv2: '123', pinBlock };
-      const plan = await planFor(fixture, data, profile);
+      const certificate = await certificateFor(fixture.keys, profile);
+      const plan = await planFor(fixture, data, profile, certificate);
       const read = await readCard(await personalize(fixture, plan, protocol));
       const { verification, stripe } = plan;
       readings.push({ productId: profile.productId, protocol, pan, verification, stripe, ...read });
