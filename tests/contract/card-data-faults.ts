@@ -23,6 +23,13 @@ const members = (member: string, cases: Readonly<Record<string, unknown>>): read
     plaintext: changed(() => ({ [member]: wrong })),
   }));
 
+const pinBlockFaults = (
+  byMember: Readonly<Record<string, Readonly<Record<string, Json>>>>,
+): readonly CardDataFault[] =>
+  Object.entries(byMember).flatMap(([member, cases]) =>
+    members('pinBlock', cases).map((fault) => ({ ...fault, member: `pinBlock.${member}` })),
+  );
+
 function wrongCheckDigit(pan: string): string {
   return pan.slice(0, -1) + String((Number(pan.at(-1)) + 1) % 10);
 }
@@ -84,8 +91,13 @@ export const cardDataFaults: readonly CardDataFault[] = [
   ...members('effectiveDate', { 'month 13': '301301', 'day 32': '260132', 'after the expiry': '990101' }),
   ...members('pin', { clear: '1234' }),
   ...members('PIN', { 'clear, in capitals': '1234' }).map((one) => ({ ...one, member: 'pin' })),
-  ...members('pinBlock', {
-    'not offered': { format: 'ISO9564-4', value: '0'.repeat(32), keyIndex: '01' },
+  ...pinBlockFaults({
+    value: {
+      'no PIN under this key': { format: 'ISO9564-4', value: '0'.repeat(32), keyIndex: '01' },
+      'of another length': { format: 'ISO9564-4', value: '0'.repeat(16), keyIndex: '01' },
+    },
+    format: { 'not agreed with this issuer': { format: 'ISO9564-0', value: '0'.repeat(16), keyIndex: '01' } },
+    keyIndex: { 'not known': { format: 'ISO9564-4', value: '0'.repeat(32), keyIndex: '77' } },
   }),
   ...members('emvData', { 'not offered': { '9F10': '00' } }),
   {

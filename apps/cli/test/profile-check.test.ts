@@ -37,6 +37,8 @@ describe('cardwright profile check', () => {
       /^cryptogram: IAD of 7 bytes that begins 06011203, UDK option A$/m,
       /^ {2}0301 {2}\d+ bytes {2}SFI 3 record 1$/m,
       /^ {8}5F24 {2}Application Expiration Date: \d{6}$/m,
+      /^ {2}8010 {4}8 bytes {2}reference PIN \[padded, enciphered for the card\]$/m,
+      /^stripe: track 1 of \d+ characters, track 2 of \d+$/m,
       /^ {2}8000 {3}48 bytes {2}application keys: AC, MAC, encipherment \[enciphered for the card\]$/m,
     ]) {
       assert.match(text, expected);

@@ -15,6 +15,7 @@ const dgiNames: Readonly<Record<string, string>> = {
   '0D01': 'internal data',
   '0E01': 'internal data',
   '8000': 'application keys: AC, MAC, encipherment',
+  '8010': 'reference PIN',
   '8201': 'ICC key: q^-1 mod p',
   '8202': 'ICC key: d mod q-1',
   '8203': 'ICC key: d mod p-1',

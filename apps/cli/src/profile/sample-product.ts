@@ -38,6 +38,7 @@ export function sampleProduct(profile: ProfileFile): ProductFile {
       panLength: { min: 12, max: 19 },
       serviceCode: '201',
       chipDiscretionary: ['00000', 'icvv', '00'],
+      stripe: { track1: '000000|cvv|000000', track2: '0000|cvv|000' },
     },
     values: Object.fromEntries(profile.fromProduct.map((tag) => [tag, sampleValue(tag)])),
     keys: {
