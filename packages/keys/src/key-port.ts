@@ -13,6 +13,9 @@ export type KeyUsage =
   | 'IMK-SMI' // E2
   | 'IMK-SMC' // E1
   | 'CVK' // C0
+  | 'PEK' // P0, PIN blocks that issuers send
+  | 'PVK' // V2, PIN verification values
+  | 'KBPK' // K1, wraps and unwraps key blocks
   | 'KMC' // E5
   | 'CARD-STATIC' // derived from KMC for one card
   | 'CARD-SESSION' // derived from CARD-STATIC for one secure channel

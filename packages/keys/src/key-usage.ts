@@ -34,13 +34,19 @@ export type KeyOperation =
   | 'beSealedRsa'
   | 'unsealRsa'
   | 'openJwe'
-  | 'ecPublicJwk';
+  | 'ecPublicJwk'
+  | 'unwrapKeyBlock'
+  | 'wrapKeyBlock'
+  | 'beKeyBlock';
 
 export const keyUsages: readonly KeyUsage[] = [
   'IMK-AC',
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PEK',
+  'PVK',
+  'KBPK',
   'KMC',
   'CARD-STATIC',
   'CARD-SESSION',
@@ -57,7 +63,7 @@ export const keyUsages: readonly KeyUsage[] = [
 /** Which usages may do an operation. A session key may do what either SCP02 or SCP03 needs; algorithms differ. */
 const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   // The inventory states a check value for every stored symmetric key.
-  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
+  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PEK', 'PVK', 'KBPK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
   tdesCbcEncrypt: ['CARD-SESSION'],
   retailMac: ['CARD-SESSION', 'AC-SESSION'],
   desFirstHalfEncrypt: ['CARD-SESSION'],
@@ -73,7 +79,20 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   wrapUnderAesCbc: ['CARD-STATIC'],
   beWrapped: ['UDK'],
   beWrappedRsa: ['ICC'],
-  kcv: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'KMC', 'CARD-STATIC', 'CARD-SESSION', 'UDK', 'AC-SESSION'],
+  kcv: [
+    'IMK-AC',
+    'IMK-SMI',
+    'IMK-SMC',
+    'CVK',
+    'PEK',
+    'PVK',
+    'KBPK',
+    'KMC',
+    'CARD-STATIC',
+    'CARD-SESSION',
+    'UDK',
+    'AC-SESSION',
+  ],
   rsaPublic: ['CA', 'ISSUER', 'ICC'],
   // A card signs for itself: the vault never signs with an ICC key.
   rsaRawSign: ['CA', 'ISSUER'],
@@ -85,6 +104,10 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   unsealRsa: ['SEAL'],
   openJwe: ['JWE-RECIPIENT'],
   ecPublicJwk: ['JWE-RECIPIENT'],
+  unwrapKeyBlock: ['KBPK'],
+  wrapKeyBlock: ['KBPK'],
+  // What may travel in a key block; exportability decides for each key.
+  beKeyBlock: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PEK', 'PVK', 'KBPK', 'KMC', 'TOKEN'],
 };
 
 export type DerivationMethod = 'deriveTdesEcb' | 'deriveTdesCbc' | 'deriveAesCmac';
@@ -111,6 +134,9 @@ export const algorithmsByUsage: Readonly<Record<KeyUsage, readonly KeyAlgorithm[
   'IMK-SMI': ['TDES-2KEY'],
   'IMK-SMC': ['TDES-2KEY'],
   CVK: ['TDES-2KEY'],
+  PEK: cardKeyAlgorithms,
+  PVK: ['TDES-2KEY'],
+  KBPK: cardKeyAlgorithms,
   KMC: cardKeyAlgorithms,
   'CARD-STATIC': cardKeyAlgorithms,
   'CARD-SESSION': cardKeyAlgorithms,
@@ -130,6 +156,9 @@ const storedUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PEK',
+  'PVK',
+  'KBPK',
   'KMC',
   'CA',
   'ISSUER',

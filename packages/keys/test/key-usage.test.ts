@@ -28,11 +28,16 @@ async function makeBench(keys: SoftwareKeys): Promise<Bench> {
   await tdes('IMK-SMI');
   await tdes('IMK-SMC');
   await tdes('CVK');
+  await tdes('PEK');
+  await tdes('PVK');
+  await tdes('KBPK');
   await tdes('KMC');
   const cardTdes = await tdes('CARD-STATIC');
   await put(keys.deriveTdesCbc(cardTdes, randomBytes(16), 'CARD-SESSION'));
   for (const algorithm of ['AES-128', 'AES-256'] as const) {
     await put(keys.ensure(`kmc/${algorithm}`, { algorithm, usage: 'KMC' }));
+    await put(keys.ensure(`pek/${algorithm}`, { algorithm, usage: 'PEK' }));
+    await put(keys.ensure(`kbpk/${algorithm}`, { algorithm, usage: 'KBPK' }));
     const card = await put(keys.ensure(`card/${algorithm}`, { algorithm, usage: 'CARD-STATIC' }));
     const inputs = algorithm === 'AES-128' ? [randomBytes(32)] : [randomBytes(32), randomBytes(32)];
     await put(keys.deriveAesCmac(card, inputs, 'CARD-SESSION'));
@@ -59,6 +64,9 @@ const tdesKinds: readonly Kind[] = [
   'IMK-SMI/TDES-2KEY',
   'IMK-SMC/TDES-2KEY',
   'CVK/TDES-2KEY',
+  'PEK/TDES-2KEY',
+  'PVK/TDES-2KEY',
+  'KBPK/TDES-2KEY',
   'KMC/TDES-2KEY',
   'CARD-STATIC/TDES-2KEY',
   'CARD-SESSION/TDES-2KEY',
@@ -168,6 +176,9 @@ const portUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PEK',
+  'PVK',
+  'KBPK',
   'KMC',
   'CARD-STATIC',
   'CARD-SESSION',
