@@ -47,6 +47,8 @@ export async function openVaultKeys(config: VaultConfig, configFile: string): Pr
       folder: join(config.dataFolder, 'keys'),
       masterKey,
       environment: 'test',
+      // The offline key commands and a second vault are kept out while this one runs.
+      isExclusive: true,
     });
     for (const [name, spec] of namedKeys) await keys.ensure(name, spec);
     for (const issuerId of config.issuerIds) {

@@ -32,10 +32,10 @@ const expected = [
   'V2 T CGN PVK',
 ].map((line) => line.split(' '));
 
-const letters = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'];
+const letters = Array.from('ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789');
 /** Every algorithm and mode of X9.143, and strangers. */
-const algorithmLetters = [...'ADEHRST0Z'];
-const modeLetters = [...'BCDEGNSTVXY0Z'];
+const algorithmLetters = Array.from('ADEHRST0Z');
+const modeLetters = Array.from('BCDEGNSTVXY0Z');
 const allUsages = letters.flatMap((first) => letters.map((second) => first + second));
 
 test('of all usages, algorithms, modes and exportabilities exactly the listed combinations come in (K5)', () => {
@@ -63,8 +63,8 @@ test('of all usages, algorithms, modes and exportabilities exactly the listed co
 
 test('every accepted combination opens to its usage and mode, under a real MAC', () => {
   for (const [usage = '', algorithms = '', modes = '', port = ''] of expected) {
-    for (const algorithm of [...algorithms]) {
-      for (const mode of [...modes]) {
+    for (const algorithm of Array.from(algorithms)) {
+      for (const mode of Array.from(modes)) {
         for (const exportability of ['E', 'N', 'S']) {
           const key = randomBytes(algorithm === 'H' ? 32 : 16);
           const block = wrapKeyBlock(

@@ -5,7 +5,6 @@ import {
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
-  type KeyPort,
   type KeyUsage,
   type SoftwareKeys,
 } from '../src/index.ts';
@@ -76,7 +75,7 @@ const tdesKinds: readonly Kind[] = [
 const aesSession: readonly Kind[] = ['CARD-SESSION/AES-128', 'CARD-SESSION/AES-256'];
 
 interface Case {
-  readonly run: (keys: KeyPort, key: KeyHandle, bench: Bench) => Promise<unknown>;
+  readonly run: (keys: SoftwareKeys, key: KeyHandle, bench: Bench) => Promise<unknown>;
   /** Everything else must be refused. */
   readonly allowed: readonly Kind[];
 }
@@ -167,6 +166,34 @@ const cases: Readonly<Record<string, Case>> = {
         if (!(error instanceof KeyError) || error.code !== 'JWE_INVALID') throw error;
       }),
     allowed: ['JWE-RECIPIENT/EC-P256'],
+  },
+  unwrapKeyBlock: {
+    run: (keys, key) => keys.importKeyBlock(key, 'no block', { name: 'imported/1' }),
+    allowed: ['KBPK/TDES-2KEY', 'KBPK/AES-128', 'KBPK/AES-256'],
+  },
+  wrapKeyBlock: {
+    run: (keys, key, bench) => keys.exportKeyBlock(key, pick(bench, 'CVK/TDES-2KEY')),
+    allowed: ['KBPK/TDES-2KEY', 'KBPK/AES-128', 'KBPK/AES-256'],
+  },
+  beKeyBlock: {
+    run: (keys, key, bench) => keys.exportKeyBlock(pick(bench, 'KBPK/AES-256'), key),
+    allowed: [
+      'IMK-AC/TDES-2KEY',
+      'IMK-SMI/TDES-2KEY',
+      'IMK-SMC/TDES-2KEY',
+      'CVK/TDES-2KEY',
+      'PEK/TDES-2KEY',
+      'PEK/AES-128',
+      'PEK/AES-256',
+      'PVK/TDES-2KEY',
+      'KBPK/TDES-2KEY',
+      'KBPK/AES-128',
+      'KBPK/AES-256',
+      'KMC/TDES-2KEY',
+      'KMC/AES-128',
+      'KMC/AES-256',
+      'TOKEN/HMAC-SHA256',
+    ],
   },
   ecPublicJwk: { run: (keys, key) => keys.ecPublicJwk(key), allowed: ['JWE-RECIPIENT/EC-P256'] },
 };
