@@ -33,6 +33,7 @@ export class KeyRegister {
   #lastSequence = 0;
   #lastMac: Uint8Array = new Uint8Array(macBytes);
   #environment: string | undefined;
+  #isNew = false;
 
   /** @throws KeyError KEY_STORE when it is broken, of another environment or master key, or in use */
   constructor({ file, masterKey, environment, isExclusive, nowMs }: KeyRegisterOptions) {
@@ -64,7 +65,8 @@ export class KeyRegister {
          (sequence INTEGER PRIMARY KEY, body TEXT NOT NULL, mac BLOB NOT NULL) STRICT`,
       );
       this.#readNew();
-      return this.#lastSequence === 0 ? { type: 'begun', environment, atMs: nowMs } : undefined;
+      this.#isNew = this.#lastSequence === 0;
+      return this.#isNew ? { type: 'begun', environment, atMs: nowMs } : undefined;
     });
   }
 
@@ -85,9 +87,9 @@ export class KeyRegister {
     return [...this.#components];
   }
 
-  /** Nothing but the entry that begins it. */
-  isFresh(): boolean {
-    return this.#lastSequence <= 1;
+  /** Whether this opening began it. */
+  get isNew(): boolean {
+    return this.#isNew;
   }
 
   /**

@@ -52,7 +52,7 @@ export async function reconcileKeys(
   stored: readonly StoredKey[],
   nowMs: number,
 ): Promise<readonly StoredKey[]> {
-  if (register.isFresh() && stored.length > 0) {
+  if (register.isNew && stored.length > 0) {
     throw new KeyError('KEY_STORE', 'the key folder has keys but no register of them');
   }
   const names = new Set(stored.map(({ header }) => header.name));
