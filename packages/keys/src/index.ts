@@ -16,3 +16,11 @@ export {
   openIccKeyPool,
   type PooledIccKey,
 } from './icc-key-pool.ts';
+export { type CeremonyPlan, type CeremonyRefusal } from './ceremony/ceremony-machine.ts';
+export { CeremonyTranscript } from './ceremony/ceremony-transcript.ts';
+export { type CeremonyStep, type CeremonyStepRefusal, KeyCeremony } from './ceremony/key-ceremony.ts';
+export {
+  faultsBetweenCeremonies,
+  verifyCeremonyTranscript,
+  type VerifiedCeremony,
+} from './ceremony/ceremony-verification.ts';
