@@ -73,6 +73,10 @@ export class SoftwareKeys extends SoftwareKeyOperations {
     this.#now = options.now ?? Date.now;
   }
 
+  get environment(): 'test' | 'production' {
+    return this.#options.environment;
+  }
+
   #oneAtATime<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#change.then(work);
     this.#change = done.catch(() => undefined);

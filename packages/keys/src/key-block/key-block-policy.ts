@@ -102,6 +102,16 @@ function optionalValue(blocks: readonly OptionalBlock[], id: string): string | u
   return blocks.find((block) => block.id === id)?.value;
 }
 
+/** Versions that are known and refused, whatever else is wrong with the block. */
+function refuseByVersion(version: string | undefined): KeyBlockRefusal | undefined {
+  if (version === 'A' || version === 'C') {
+    return refusal('VERSION', `version ${version} binds its key by variants and a four-byte MAC: refused`);
+  }
+  if (version === 'E')
+    return refusal('VERSION', 'version E (counter mode) is not imported; ask for version D');
+  return undefined;
+}
+
 /** Everything that can be decided before the protection key is touched. */
 function refuseByHeader(
   header: KeyBlockHeader,
@@ -180,6 +190,8 @@ export function openKeyBlock(
   block: string,
   rules: KeyBlockImportRules,
 ): KeyBlockContent | KeyBlockRefusal {
+  const old = refuseByVersion(block[0]);
+  if (old) return old;
   const parsed = parseKeyBlock(block);
   if (!parsed.ok) {
     if (parsed.reason === 'VERSION') return refusal('VERSION', 'a version that X9.143 does not have');
