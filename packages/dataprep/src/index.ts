@@ -16,6 +16,14 @@ export {
 } from './certificate-preparation.ts';
 export { confirmCryptogram } from './cryptogram-confirmation.ts';
 export { DataPreparationError, type DataPreparationErrorCode } from './data-preparation-error.ts';
+export {
+  createIssuerKeyRequest,
+  importIssuerCertificate,
+  type IssuerCertificateImport,
+  type IssuerCertificateRefusal,
+  IssuerCertificateResponse,
+  IssuerKeyRequest,
+} from './issuer-certification.ts';
 export { type KeySelection, selectKeys, type SelectedKeys } from './key-selection.ts';
 export { parsePlan, Plan, serializePlan } from './plan.ts';
 export { planInstances } from './plan-instances.ts';
