@@ -12,6 +12,8 @@ export * from './dol.ts';
 export * from './emv-error.ts';
 export * from './globalplatform.ts';
 export * from './issuer-key-request.ts';
+export * from './pin-block.ts';
+export * from './pin-verification.ts';
 export * from './rsa-public.ts';
 export * from './scp02-channel.ts';
 export * from './scp03-channel.ts';

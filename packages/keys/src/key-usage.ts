@@ -28,6 +28,8 @@ export type KeyOperation =
   | 'rsaPublic'
   | 'rsaRawSign'
   | 'cvv'
+  | 'openPin'
+  | 'pvv'
   | 'seal'
   | 'unseal'
   | 'sealRsa'
@@ -44,7 +46,7 @@ export const keyUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
-  'PEK',
+  'PIN',
   'PVK',
   'KBPK',
   'KMC',
@@ -63,7 +65,7 @@ export const keyUsages: readonly KeyUsage[] = [
 /** Which usages may do an operation. A session key may do what either SCP02 or SCP03 needs; algorithms differ. */
 const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   // The inventory states a check value for every stored symmetric key.
-  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PEK', 'PVK', 'KBPK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
+  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KBPK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
   tdesCbcEncrypt: ['CARD-SESSION'],
   retailMac: ['CARD-SESSION', 'AC-SESSION'],
   desFirstHalfEncrypt: ['CARD-SESSION'],
@@ -84,7 +86,7 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
     'IMK-SMI',
     'IMK-SMC',
     'CVK',
-    'PEK',
+    'PIN',
     'PVK',
     'KBPK',
     'KMC',
@@ -97,6 +99,8 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   // A card signs for itself: the vault never signs with an ICC key.
   rsaRawSign: ['CA', 'ISSUER'],
   cvv: ['CVK'],
+  openPin: ['PIN'],
+  pvv: ['PVK'],
   seal: ['SEAL'],
   unseal: ['SEAL'],
   sealRsa: ['SEAL'],
@@ -107,7 +111,7 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   unwrapKeyBlock: ['KBPK'],
   wrapKeyBlock: ['KBPK'],
   // What may travel in a key block; exportability decides for each key.
-  beKeyBlock: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PEK', 'PVK', 'KBPK', 'KMC', 'TOKEN'],
+  beKeyBlock: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KBPK', 'KMC', 'TOKEN'],
 };
 
 export type DerivationMethod = 'deriveTdesEcb' | 'deriveTdesCbc' | 'deriveAesCmac';
@@ -134,7 +138,8 @@ export const algorithmsByUsage: Readonly<Record<KeyUsage, readonly KeyAlgorithm[
   'IMK-SMI': ['TDES-2KEY'],
   'IMK-SMC': ['TDES-2KEY'],
   CVK: ['TDES-2KEY'],
-  PEK: cardKeyAlgorithms,
+  // Formats 0 and 3 under 3DES, format 4 under AES.
+  PIN: cardKeyAlgorithms,
   PVK: ['TDES-2KEY'],
   KBPK: cardKeyAlgorithms,
   KMC: cardKeyAlgorithms,
@@ -156,7 +161,7 @@ const storedUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
-  'PEK',
+  'PIN',
   'PVK',
   'KBPK',
   'KMC',

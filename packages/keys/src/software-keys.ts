@@ -22,6 +22,8 @@ import {
   desEcbEncrypt,
   oddParity as withOddParity,
   pad80,
+  type PinDigits,
+  pvv,
   retailMac,
   tdesCbcEncrypt,
   tdesEcbEncrypt,
@@ -31,16 +33,19 @@ import { openCompactJwe } from './jwe-opening.ts';
 import { generateRsaKey, materialOf, pkcs8 } from './key-making.ts';
 import {
   type DekMode,
+  type EncipheredPin,
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
   type KeyInfo,
   type KeyPort,
   type KeyUsage,
+  type ReferencePinFormat,
   type RsaPublicKey,
 } from './key-port.ts';
 import { type KeyRing } from './key-ring.ts';
 import { algorithmsByUsage } from './key-usage.ts';
+import { pinKeyAlgorithms, referencePin, withPin } from './pin-translation.ts';
 import { rsaCrtParts } from './rsa-crt.ts';
 import { closeBox, openBox } from './sealed-box.ts';
 
@@ -200,6 +205,18 @@ export class SoftwareKeyOperations implements KeyPort {
     });
   }
 
+  wrapPinForCard(
+    dek: KeyHandle,
+    mode: DekMode,
+    pin: EncipheredPin,
+    format: ReferencePinFormat,
+  ): Promise<Uint8Array> {
+    return promised(() => {
+      const encipher = this.#cardEncipherment(dek, mode);
+      return this.#withPin(pin, (digits) => encipherAndWipe(encipher, referencePin(digits, format, mode)));
+    });
+  }
+
   #cardEncipherment(dek: KeyHandle, mode: DekMode): (clear: Uint8Array) => Uint8Array {
     switch (mode) {
       case 'TDES-ECB': {
@@ -245,6 +262,26 @@ export class SoftwareKeyOperations implements KeyPort {
 
   cvv(cvk: KeyHandle, pan: string, expiryYYMM: string, serviceCode: string): Promise<string> {
     return promised(() => cvv(this.#ring.useSymmetric(cvk, 'cvv', tdes), pan, expiryYYMM, serviceCode));
+  }
+
+  // --- PINs ---
+
+  checkPinBlock(pin: EncipheredPin): Promise<void> {
+    return promised(() => {
+      this.#withPin(pin, () => undefined);
+    });
+  }
+
+  pvv(pvk: KeyHandle, pvki: string, pin: EncipheredPin): Promise<string> {
+    return promised(() => {
+      const key = this.#ring.useSymmetric(pvk, 'pvv', tdes);
+      return this.#withPin(pin, (digits) => pvv(key, pvki, pin.pan, digits));
+    });
+  }
+
+  #withPin<T>({ key, format, block, pan }: EncipheredPin, use: (pin: PinDigits) => T): T {
+    const bytes = this.#ring.useSymmetric(key, 'openPin', pinKeyAlgorithms[format]);
+    return withPin(bytes, format, block, pan, use);
   }
 
   // --- sealing ---

@@ -28,7 +28,7 @@ const expected = [
   'E5 AT NX KMC',
   'K1 AT BDEN KBPK',
   'M7 H CGN TOKEN',
-  'P0 AT BDN PEK',
+  'P0 AT BDN PIN',
   'V2 T CGN PVK',
 ].map((line) => line.split(' '));
 

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
+  type EncipheredPin,
+  type IssuerPinFormat,
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
@@ -27,15 +29,15 @@ async function makeBench(keys: SoftwareKeys): Promise<Bench> {
   await tdes('IMK-SMI');
   await tdes('IMK-SMC');
   await tdes('CVK');
-  await tdes('PEK');
+  await tdes('PIN');
   await tdes('PVK');
   await tdes('KBPK');
   await tdes('KMC');
   const cardTdes = await tdes('CARD-STATIC');
   await put(keys.deriveTdesCbc(cardTdes, randomBytes(16), 'CARD-SESSION'));
   for (const algorithm of ['AES-128', 'AES-256'] as const) {
+    await put(keys.ensure(`pin/${algorithm}`, { algorithm, usage: 'PIN' }));
     await put(keys.ensure(`kmc/${algorithm}`, { algorithm, usage: 'KMC' }));
-    await put(keys.ensure(`pek/${algorithm}`, { algorithm, usage: 'PEK' }));
     await put(keys.ensure(`kbpk/${algorithm}`, { algorithm, usage: 'KBPK' }));
     const card = await put(keys.ensure(`card/${algorithm}`, { algorithm, usage: 'CARD-STATIC' }));
     const inputs = algorithm === 'AES-128' ? [randomBytes(32)] : [randomBytes(32), randomBytes(32)];
@@ -63,7 +65,7 @@ const tdesKinds: readonly Kind[] = [
   'IMK-SMI/TDES-2KEY',
   'IMK-SMC/TDES-2KEY',
   'CVK/TDES-2KEY',
-  'PEK/TDES-2KEY',
+  'PIN/TDES-2KEY',
   'PVK/TDES-2KEY',
   'KBPK/TDES-2KEY',
   'KMC/TDES-2KEY',
@@ -84,8 +86,21 @@ const iv8 = new Uint8Array(8);
 const iv16 = new Uint8Array(16);
 const block = new Uint8Array(16).fill(7);
 
+/** A block of the right length that is no PIN: what may open it gets as far as finding that out. */
+function randomPin(bench: Bench, format: IssuerPinFormat): EncipheredPin {
+  const key = pick(bench, format === 'ISO9564-4' ? 'PIN/AES-128' : 'PIN/TDES-2KEY');
+  return { key, format, block: randomBytes(format === 'ISO9564-4' ? 16 : 8), pan: '9999001234567892' };
+}
+
+async function judged(opening: Promise<unknown>): Promise<void> {
+  await assert.rejects(opening, (error) => {
+    if (error instanceof KeyError && error.code === 'PIN_BLOCK_INVALID') return true;
+    throw error;
+  });
+}
+
 /** The expected policy, written down a second time on purpose. */
-const cases: Readonly<Record<string, Case>> = {
+const cases = {
   tdesCbcEncrypt: {
     run: (keys, key) => keys.tdesCbcEncrypt(key, iv8, block),
     allowed: ['CARD-SESSION/TDES-2KEY'],
@@ -136,6 +151,40 @@ const cases: Readonly<Record<string, Case>> = {
     run: (keys, key) => keys.cvv(key, '4123456789012345', '8701', '101'),
     allowed: ['CVK/TDES-2KEY'],
   },
+  pvv: {
+    run: (keys, key, bench) => judged(keys.pvv(key, '1', randomPin(bench, 'ISO9564-4'))),
+    allowed: ['PVK/TDES-2KEY'],
+  },
+  checkPinBlockTdes: {
+    run: (keys, key, bench) => judged(keys.checkPinBlock({ ...randomPin(bench, 'ISO9564-0'), key })),
+    allowed: ['PIN/TDES-2KEY'],
+  },
+  checkPinBlockAes: {
+    run: (keys, key, bench) => judged(keys.checkPinBlock({ ...randomPin(bench, 'ISO9564-4'), key })),
+    allowed: ['PIN/AES-128', 'PIN/AES-256'],
+  },
+  pvvOfPin: {
+    run: (keys, key, bench) =>
+      judged(keys.pvv(pick(bench, 'PVK/TDES-2KEY'), '1', { ...randomPin(bench, 'ISO9564-3'), key })),
+    allowed: ['PIN/TDES-2KEY'],
+  },
+  wrapPinForCardTdes: {
+    run: (keys, key, bench) =>
+      judged(keys.wrapPinForCard(key, 'TDES-ECB', randomPin(bench, 'ISO9564-4'), 'ISO9564-2')),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  wrapPinForCardAes: {
+    run: (keys, key, bench) =>
+      judged(keys.wrapPinForCard(key, 'AES-CBC', randomPin(bench, 'ISO9564-4'), 'ISO9564-2')),
+    allowed: ['CARD-STATIC/AES-128', 'CARD-STATIC/AES-256'],
+  },
+  wrappedPinForCard: {
+    run: (keys, key, bench) => {
+      const pin = { ...randomPin(bench, 'ISO9564-4'), key };
+      return judged(keys.wrapPinForCard(pick(bench, 'CARD-STATIC/AES-128'), 'AES-CBC', pin, 'ISO9564-2'));
+    },
+    allowed: ['PIN/AES-128', 'PIN/AES-256'],
+  },
   seal: { run: (keys, key) => keys.seal(key, block, 'c'), allowed: ['SEAL/AES-256'] },
   unseal: {
     run: async (keys, key, bench) => {
@@ -182,9 +231,9 @@ const cases: Readonly<Record<string, Case>> = {
       'IMK-SMI/TDES-2KEY',
       'IMK-SMC/TDES-2KEY',
       'CVK/TDES-2KEY',
-      'PEK/TDES-2KEY',
-      'PEK/AES-128',
-      'PEK/AES-256',
+      'PIN/TDES-2KEY',
+      'PIN/AES-128',
+      'PIN/AES-256',
       'PVK/TDES-2KEY',
       'KBPK/TDES-2KEY',
       'KBPK/AES-128',
@@ -196,6 +245,47 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   ecPublicJwk: { run: (keys, key) => keys.ecPublicJwk(key), allowed: ['JWE-RECIPIENT/EC-P256'] },
+} satisfies Readonly<Record<string, Case>>;
+
+/** Methods that are given a key, whatever place it stands in. */
+type MethodsWithKey = {
+  [M in keyof SoftwareKeys]: SoftwareKeys[M] extends (...given: infer G) => unknown
+    ? Extract<G[number], KeyHandle | readonly KeyHandle[] | EncipheredPin> extends never
+      ? never
+      : M
+    : never;
+}[keyof SoftwareKeys];
+
+/** Does not compile when a method with a key is missing here, and so keeps the matrix whole. */
+const casesOf: Readonly<Record<Exclude<MethodsWithKey, 'release'>, readonly (keyof typeof cases)[]>> = {
+  tdesCbcEncrypt: ['tdesCbcEncrypt'],
+  retailMac: ['retailMac'],
+  desFirstHalfEncrypt: ['desFirstHalfEncrypt'],
+  aesCmac: ['aesCmac'],
+  aesEcbEncrypt: ['aesEcbEncrypt'],
+  aesCbcEncrypt: ['aesCbcEncrypt'],
+  hmac: ['hmac'],
+  // The derivations have a matrix of their own below.
+  deriveTdesEcb: [],
+  deriveTdesCbc: [],
+  deriveAesCmac: [],
+  wrapForCard: ['wrapForCardTdes', 'wrapForCardAes', 'wrappedForCard'],
+  wrapRsaForCard: ['wrapRsaForCardTdes', 'wrapRsaForCardAes', 'wrappedRsaForCard'],
+  wrapPinForCard: ['wrapPinForCardTdes', 'wrapPinForCardAes', 'wrappedPinForCard'],
+  kcv: ['kcv'],
+  rsaPublic: ['rsaPublic'],
+  rsaRawSign: ['rsaRawSign'],
+  cvv: ['cvv'],
+  checkPinBlock: ['checkPinBlockTdes', 'checkPinBlockAes'],
+  pvv: ['pvv', 'pvvOfPin'],
+  seal: ['seal'],
+  unseal: ['unseal'],
+  sealRsa: ['sealRsa', 'sealedRsa'],
+  unsealRsa: ['unsealRsa'],
+  openJwe: ['openJwe'],
+  ecPublicJwk: ['ecPublicJwk'],
+  importKeyBlock: ['unwrapKeyBlock'],
+  exportKeyBlock: ['wrapKeyBlock', 'beKeyBlock'],
 };
 
 const portUsages: readonly KeyUsage[] = [
@@ -203,7 +293,7 @@ const portUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
-  'PEK',
+  'PIN',
   'PVK',
   'KBPK',
   'KMC',
@@ -222,8 +312,9 @@ const portUsages: readonly KeyUsage[] = [
 test('each usage does its own operations and no other (K5)', async (t) => {
   const { keys } = await openTestKeys(t);
   const bench = await makeBench(keys);
+  assert.deepEqual(new Set(Object.values(casesOf).flat()), new Set(Object.keys(cases)));
   assert.deepEqual(new Set([...bench.values()].map(({ usage }) => usage)), new Set(portUsages));
-  for (const [operation, { run, allowed }] of Object.entries(cases)) {
+  for (const [operation, { run, allowed }] of Object.entries<Case>(cases)) {
     for (const [kind, key] of bench) {
       if (allowed.includes(kind)) {
         await assert.doesNotReject(run(keys, key, bench), `${operation} with ${kind}`);
@@ -284,7 +375,7 @@ test('card keys cannot be stored under a name, and no usage takes a foreign algo
   for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
     await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
   }
-  for (const usage of ['IMK-AC', 'CVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
+  for (const usage of ['IMK-AC', 'CVK', 'PVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
     await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
   }
   assert.deepEqual(await keys.list(), []);

@@ -18,7 +18,7 @@ function count(least: number, most: number) {
   };
 }
 
-const ceremonyUsages = ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PEK', 'PVK', 'KBPK', 'KMC'];
+const ceremonyUsages = ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KBPK', 'KMC'];
 const ceremonyAlgorithms = ['TDES-2KEY', 'AES-128', 'AES-256'];
 
 const vaultOption = (): Option =>

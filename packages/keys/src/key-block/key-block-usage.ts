@@ -31,7 +31,7 @@ const rulesByBlockUsage: Readonly<Record<string, BlockUsageRule>> = {
   E5: { usage: 'KMC', algorithms: ['T', 'A'], modes: ['X', 'N'] },
   K1: { usage: 'KBPK', algorithms: ['T', 'A'], modes: ['B', 'D', 'E', 'N'] },
   M7: { usage: 'TOKEN', algorithms: ['H'], modes: ['C', 'G', 'N'] },
-  P0: { usage: 'PEK', algorithms: ['T', 'A'], modes: ['D', 'B', 'N'] },
+  P0: { usage: 'PIN', algorithms: ['T', 'A'], modes: ['D', 'B', 'N'] },
   V2: { usage: 'PVK', algorithms: ['T'], modes: ['C', 'G', 'N'] },
 };
 
