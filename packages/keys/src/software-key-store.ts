@@ -63,6 +63,7 @@ export class SoftwareKeys extends SoftwareKeyOperations {
   readonly #now: () => number;
   /** One change at a time: two callers ensuring one name get one key. */
   #change: Promise<unknown> = Promise.resolve();
+  #isCeremonyHeld = false;
 
   constructor(ring: KeyRing, register: KeyRegister, options: SoftwareKeysOptions) {
     super(ring, options.environment);
@@ -314,14 +315,33 @@ export class SoftwareKeys extends SoftwareKeyOperations {
     return this.#register.componentsKnown().filter((known) => known.family === family);
   }
 
-  /** Remembers for good that somebody knows a component. Durable on return. */
+  /**
+   * Remembers for good that somebody knows a component. Durable on return.
+   * @throws KeyError KEY_USAGE when the person knows another one of the family, also from another process
+   */
   recordComponentKnown(known: {
     readonly family: string;
     readonly component: number;
     readonly custodian: string;
     readonly ceremonyId: string;
   }): void {
-    this.#register.append(() => ({ type: 'component-known', ...known, atMs: this.#now() }));
+    this.#register.append(() => {
+      const { family, component, custodian } = known;
+      const knowsAnother = this.#register
+        .componentsKnown()
+        .some((one) => one.family === family && one.custodian === custodian && one.component !== component);
+      if (knowsAnother) throw new KeyError('KEY_USAGE', `a custodian knows two components of ${family}`);
+      return { type: 'component-known', ...known, atMs: this.#now() };
+    });
+  }
+
+  /** Takes the one place that ceremonies have here. @returns gives it back @throws KeyError KEY_STORE when taken */
+  takeCeremonyPlace(): () => void {
+    if (this.#isCeremonyHeld) throw new KeyError('KEY_STORE', 'another ceremony is under way');
+    this.#isCeremonyHeld = true;
+    return () => {
+      this.#isCeremonyHeld = false;
+    };
   }
 
   /** Wipes every key. The adapter is unusable afterwards. */

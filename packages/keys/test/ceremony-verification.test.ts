@@ -124,6 +124,18 @@ test('a changed, missing, exchanged, repeated or cut line is found, and a clock 
   assert.equal(faultOf(transcript(sound, (index) => 1_900_000_000_000 - index)), 'goes back in time');
 });
 
+test('a bit turned over in any byte of a transcript is found, and so is every other spelling', () => {
+  const bytes = Buffer.from(transcript(sound));
+  for (let at = 0; at < bytes.length; at++) {
+    const changed = Buffer.from(bytes);
+    changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
+    assert.equal(verifyCeremonyTranscript(changed.toString('utf8'), publicPem).ok, false, String(at));
+  }
+  const spelt = bytes.toString('utf8');
+  assert.equal(faultOf(spelt.replace('{"entry"', '{ "entry"')), 'is not spelt as it was written');
+  assert.equal(faultOf(spelt.replace('"}\n', '","more":1}\n')), 'is not spelt as it was written');
+});
+
 test('lines of another ceremony of the same witness do not fit in', () => {
   const lines = transcript(sound).split('\n');
   const others = transcript([

@@ -151,6 +151,15 @@ test('a key that exists cannot be made again by a ceremony', async (t) => {
   assert.throws(() => begin(), { code: 'KEY_STORE' });
 });
 
+test('whoever learned a component in another process meanwhile is refused all the same', async (t) => {
+  const { keys, begin } = await rig(t);
+  const { ceremony } = begin();
+  keys.recordComponentKnown({ family: 'imk-ac', component: 2, custodian: 'aiko', ceremonyId: 'elsewhere' });
+  assert.throws(() => ceremony.openSession('Aiko', 1), { code: 'KEY_USAGE' });
+  assert.equal(ceremony.state.session, null);
+  assert.equal(ceremony.openSession('Aiko', 2).ok, true);
+});
+
 // --- the model ---
 
 /** What the rules say, as sets; written without a look at the machine. */
@@ -279,6 +288,15 @@ const combineStep = fc.constant<Step>({
   },
 });
 
+/** A second ceremony beside the first would be a second session. */
+const rivalStep = fc.constant<Step>({
+  check: always,
+  toString: () => 'rival ceremony',
+  run: (_, real) => {
+    assert.throws(() => real.rig.begin({ keyName: 'imk-ac/900' }), { code: 'KEY_STORE' });
+  },
+});
+
 /** The next ceremony for a key of the same family: the rooms change, the history stays. */
 const nextStep = fc.constant<Step>({
   check: always,
@@ -295,7 +313,7 @@ const nextStep = fc.constant<Step>({
 
 test('no order of commands gets a custodian onto two components, a component shown, or two sessions (model)', async (t) => {
   const honest = [visitStep, visitStep, visitStep, visitStep, visitStep, visitStep];
-  const strange = [openStep, enterStep, confirmStep, closeStep, showStep, combineStep, nextStep];
+  const strange = [openStep, enterStep, confirmStep, closeStep, showStep, combineStep, rivalStep, nextStep];
   const kinds = [...honest, ...strange];
   const before = combinedKeys;
   await fc.assert(

@@ -73,7 +73,12 @@ function signedLines(text: string, witness: KeyObject): Line[] {
       const number = index + 1;
       const outer = fieldsOf(raw, number);
       const entry = textOf(outer, 'entry', number);
-      const signature = Buffer.from(textOf(outer, 'signature', number), 'base64');
+      const encoded = textOf(outer, 'signature', number);
+      const signature = Buffer.from(encoded, 'base64');
+      // One spelling per line, so that nothing outside the signature can be changed either.
+      const isPlain =
+        signature.toString('base64') === encoded && raw === JSON.stringify({ entry, signature: encoded });
+      if (!isPlain) throw new TranscriptFault(number, 'is not spelt as it was written');
       if (!verify(null, Buffer.from(entry, 'utf8'), witness, signature)) {
         throw new TranscriptFault(number, "the signature is not the witness's");
       }

@@ -2,8 +2,8 @@
  * A ceremony that is carried out: the machine, its transcript, its history, and the components in memory.
  *
  * Invariants: an event stands in the transcript before anything follows from it; who opens a session stands in the
- * register first, because from then on the person may know the component; components and key are wiped as soon as
- * they are of no use, on every way out; nothing returns their bytes.
+ * register first, because from then on the person may know the component; one ceremony at a time over one folder;
+ * components and key are wiped as soon as they are of no use, on every way out; nothing returns their bytes.
  */
 import { oddParity, xorBytes } from '@cardwright/emv';
 import {
@@ -44,8 +44,10 @@ export class KeyCeremony {
   #pending: Uint8Array | undefined;
   readonly #components: Uint8Array[] = [];
   #key: Uint8Array | undefined;
+  readonly #givePlaceBack: () => void;
+  #hasPlace = true;
 
-  /** @throws RangeError for an impossible plan; KeyError KEY_STORE when the key exists */
+  /** @throws RangeError for an impossible plan; KeyError KEY_STORE when the key exists or another ceremony is held */
   constructor(plan: CeremonyPlan, keys: SoftwareKeys, transcript: CeremonyTranscript) {
     if (keys.inventory().some((record) => record.name === plan.keyName)) {
       throw new KeyError('KEY_STORE', `key ${plan.keyName} exists already`);
@@ -53,6 +55,7 @@ export class KeyCeremony {
     this.#keys = keys;
     this.#transcript = transcript;
     this.#state = beginCeremony(plan, keys.componentsKnown(keyFamilyOf(plan.keyName)));
+    this.#givePlaceBack = keys.takeCeremonyPlace();
     transcript.append({ type: 'begun', plan });
   }
 
@@ -69,7 +72,14 @@ export class KeyCeremony {
       if (event.type === 'component-discarded') this.#wipePending();
     }
     if (this.#state.phase === 'abandoned') this.#wipeAll();
+    if (this.#state.phase === 'abandoned' || this.#state.phase === 'completed') this.#leave();
     return decision.ok ? { ok: true } : { ok: false, reason: decision.reason };
+  }
+
+  /** Once: a place that another ceremony took since is not ours to give. */
+  #leave(): void {
+    if (this.#hasPlace) this.#givePlaceBack();
+    this.#hasPlace = false;
   }
 
   #rememberCustodian(custodian: string, component: number): void {
