@@ -1,45 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
-
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-
-interface Vault {
-  readonly folder: string;
-  readonly config: string;
-  readonly open: () => Promise<SoftwareKeys>;
-}
-
-async function vault(t: TestContext): Promise<Vault> {
-  const folder = await mkdtemp(join(tmpdir(), 'cardwright-key-commands-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const masterKey = randomBytes(32);
-  await writeFile(join(folder, 'master.key'), masterKey);
-  const config = join(folder, 'config.json');
-  const members = { environment: 'sandbox', dataFolder: 'data', masterKeyFile: 'master.key' };
-  await writeFile(config, JSON.stringify(members));
-  const open = (): Promise<SoftwareKeys> =>
-    openSoftwareKeys({
-      folder: join(folder, 'data', 'keys'),
-      masterKey,
-      environment: 'test',
-      isExclusive: true,
-    });
-  return { folder, config, open };
-}
-
-function cardwright(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [main, 'key', ...args], { encoding: 'utf8' });
-}
+import { test } from 'node:test';
+import { cardwright, makeVault } from './key-fixture.ts';
 
 test('keys are listed, rotated, retired, exported, imported and destroyed offline', async (t) => {
-  const { folder, config, open } = await vault(t);
+  const { folder, config, open } = await makeVault(t);
   const keys = await open();
   await keys.ensure('cvk/1', { algorithm: 'TDES-2KEY', usage: 'CVK' }, { exportability: 'E' });
   await keys.ensure('kbpk/1', { algorithm: 'AES-256', usage: 'KBPK' });
@@ -76,148 +42,46 @@ test('keys are listed, rotated, retired, exported, imported and destroyed offlin
   );
 });
 
-/** A command at a terminal of its own (`script`, util-linux): waits for a text, then types. */
-class Typist {
-  readonly #process: ChildProcess;
-  #screen = '';
-  #seen = 0;
-  #wake: (() => void) | undefined;
-
-  constructor(args: readonly string[]) {
-    const command = [process.execPath, main, 'key', ...args].map((part) => `'${part}'`).join(' ');
-    this.#process = spawn('script', ['-qefc', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#process.stdout?.on('data', (chunk: Buffer) => {
-      this.#screen += chunk.toString('utf8');
-      this.#wake?.();
-    });
-    this.ended = new Promise((resolve) => {
-      this.#process.on('close', (code) => {
-        this.#wake?.();
-        resolve(code);
-      });
-    });
-  }
-
-  readonly ended: Promise<number | null>;
-
-  get screen(): string {
-    return this.#screen;
-  }
-
-  /** Waits until the text comes after all that was waited for before. */
-  async sees(text: string): Promise<void> {
-    for (;;) {
-      const at = this.#screen.indexOf(text, this.#seen);
-      if (at !== -1) {
-        this.#seen = at + text.length;
-        return;
-      }
-      assert.equal(this.#process.exitCode, null, `the command ended before "${text}": ${this.#screen}`);
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  types(line: string): void {
-    this.#process.stdin?.write(`${line}\r`);
-  }
-}
-
-/** Check values of the two components and of their sum, from the published key-check-value vectors' algorithm. */
-const first = '0123456789ABCDEFFEDCBA9876543210';
-const firstCheck = '08D7B4';
-const second = 'FEDCBA98765432100123456789ABCDEF';
-const secondCheck = '7B8358';
-
-test('a ceremony at a terminal: nothing secret is echoed, and the transcript is verified offline', async (t) => {
-  const { folder, config, open } = await vault(t);
-  const witness = join(folder, 'witness.pem');
-  assert.equal(cardwright('ceremony', 'witness', witness).status, 0);
-  const transcript = join(folder, 'kmc.ceremony');
-  const args = [
-    'ceremony',
-    'hold',
-    'kmc/1',
-    '--usage',
-    'KMC',
-    '--algorithm',
-    'TDES-2KEY',
-    '--components',
-    '3',
-  ];
-  const signed = [
-    '--witness',
-    'Wanda',
-    '--witness-key',
-    witness,
-    '--transcript',
-    transcript,
-    '--vault',
-    config,
-  ];
-  const third = '1122334455667788AABBCCDDEEFF0011';
-  const piped = spawnSync(process.execPath, [main, 'key', ...args, ...signed], {
-    input: first,
-    encoding: 'utf8',
-  });
-  assert.match(piped.stderr, /needs a terminal/);
-
-  const typist = new Typist([...args, ...signed]);
-  const visits = [
-    ['Aiko', first, firstCheck],
-    ['Ben', second, secondCheck],
-    ['Chiyo', third, await checkValueOf(third)],
-  ] as const;
-  for (const [custodian, component, check] of visits) {
-    await typist.sees("Custodian's name:");
-    if (custodian === 'Ben') {
-      typist.types('aiko');
-      await typist.sees('has entered a component already');
-      await typist.sees("Custodian's name:");
-    }
-    typist.types(custodian);
-    await typist.sees('(not shown):');
-    typist.types(component);
-    await typist.sees('from the paper:');
-    typist.types(check);
-    await typist.sees('is in.');
-  }
-  await typist.sees('from the letter:');
-  // The first two cancel out but for their bits: all ones, so the key is the complement of the third.
-  const sum = [...Buffer.from(third, 'hex')]
-    .map((byte) => (byte ^ 0xff).toString(16).padStart(2, '0'))
-    .join('');
-  typist.types(await checkValueOf(sum));
-  assert.equal(await typist.ended, 0, typist.screen);
-
-  const shown = typist.screen.toUpperCase() + (await readFile(transcript, 'utf8')).toUpperCase();
-  for (const secret of [first, second, third, sum.toUpperCase()]) assert.equal(shown.includes(secret), false);
-  const verified = cardwright('ceremony', 'verify', transcript, '--witness', `${witness}.pub`);
-  assert.match(verified.stdout, /^completed: kmc\/1 \(KMC\).*1: aiko, 2: ben, 3: chiyo/);
-  await writeFile(transcript, (await readFile(transcript, 'utf8')).replace('ben', 'bob'));
-  const changed = cardwright('ceremony', 'verify', transcript, '--witness', `${witness}.pub`);
-  assert.deepEqual([changed.status, /signature/.test(changed.stderr)], [1, true]);
-
+test('keys that end soon are listed by themselves, with an exit code that a watchman can use', async (t) => {
+  const { config, open } = await makeVault(t);
   const keys = await open();
-  t.after(() => keys.close());
-  assert.equal(keys.inventory()[0]?.origin, 'ceremony');
-  assert.deepEqual(
-    keys.componentsKnown('kmc').map(({ component, custodian }) => `${component} ${custodian}`),
-    ['1 aiko', '2 ben', '3 chiyo'],
-  );
+  await keys.ensure('cvk/1', { algorithm: 'TDES-2KEY', usage: 'CVK' }, { activeMs: 20 * 86_400_000 });
+  await keys.ensure('pvk/1', { algorithm: 'TDES-2KEY', usage: 'PVK' });
+  await keys.close();
+  const due = cardwright('list', '--due', '30', '--vault', config);
+  assert.equal(due.status, 1);
+  assert.match(due.stdout, /cvk\/1/);
+  assert.equal(due.stdout.includes('pvk/1'), false);
+  assert.equal(cardwright('list', '--due', '10', '--vault', config).status, 0);
 });
 
-/** The 3DES check value, by another folder's adapter. */
-async function checkValueOf(component: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'cardwright-check-value-'));
-  const keys = await openSoftwareKeys({ folder, masterKey: randomBytes(32), environment: 'test' });
-  try {
-    const value = Buffer.from(component, 'hex');
-    const handle = await keys.ensure('kmc/1', { algorithm: 'TDES-2KEY', usage: 'KMC', value });
-    return Buffer.from(await keys.kcv(handle)).toString('hex');
-  } finally {
-    await keys.close();
-    await rm(folder, { recursive: true, force: true });
+test('while two versions overlap both make cards for the products that name them; then the old one only verifies', async (t) => {
+  const { config, open } = await makeVault(t);
+  const before = await open();
+  await before.ensure('cvk/1', { algorithm: 'TDES-2KEY', usage: 'CVK' });
+  await before.close();
+  const card = ['9999001234567892', '3512', '201'] as const;
+  assert.equal(cardwright('rotate', 'cvk', '--overlap-days', '30', '--vault', config).status, 0);
+  const during = await open();
+  const [old, next] = [await during.find('cvk/1'), await during.find('cvk/2')];
+  assert.match(await during.cvv(old, ...card), /^\d{3}$/);
+  assert.match(await during.cvv(next, ...card), /^\d{3}$/);
+  await during.close();
+  assert.equal(cardwright('rotate', 'cvk', '--overlap-days', '0', '--vault', config).status, 0);
+  assert.equal(cardwright('retire', 'cvk/1', '--vault', config).status, 0);
+  const after = await open();
+  t.after(() => after.close());
+  for (const name of ['cvk/1', 'cvk/2']) {
+    await assert.rejects(after.cvv(await after.find(name), ...card), { code: 'KEY_RETIRED' });
   }
-}
+  assert.match(await after.cvv(await after.find('cvk/3'), ...card), /^\d{3}$/);
+});
+
+test('families that the vault names itself are not rotated', async (t) => {
+  const { config, open } = await makeVault(t);
+  await (await open()).close();
+  for (const family of ['seal', 'token', 'jwe/ISS0000001']) {
+    const refused = cardwright('rotate', family, '--overlap-days', '1', '--vault', config);
+    assert.deepEqual([refused.status, /not rotated yet/.test(refused.stderr)], [1, true]);
+  }
+});

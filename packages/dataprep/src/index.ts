@@ -8,7 +8,7 @@ export {
 } from './card-data-validation.ts';
 export { ccd3desProfile, productProfiles } from './ccd-3des-profile.ts';
 export {
-  type CaPublicKey,
+  CaPublicKey,
   caPublicKey,
   createIssuerCertificate,
   IssuerCertificate,
@@ -23,6 +23,8 @@ export {
   type IssuerCertificateRefusal,
   IssuerCertificateResponse,
   IssuerKeyRequest,
+  recheckIssuerCertificate,
+  type TrustedCa,
 } from './issuer-certification.ts';
 export { type KeySelection, selectKeys, type SelectedKeys } from './key-selection.ts';
 export { parsePlan, Plan, serializePlan } from './plan.ts';

@@ -116,20 +116,11 @@ function refusal(reason: IssuerCertificateRefusal): IssuerCertificateImport {
 /** Whether month `yymm` comes after month `other`. */
 const isAfter = (yymm: string, other: string): boolean => isExpired(mmyy(other), yymm);
 
-function refuseCa(
-  request: IssuerKeyRequest,
-  response: IssuerCertificateResponse,
-  ca: CaPublicKey,
-  todayYYMM: string,
-): IssuerCertificateRefusal | undefined {
+function refuseCa(ca: CaPublicKey, todayYYMM: string): IssuerCertificateRefusal | undefined {
   const caKey = { modulus: unhex(ca.modulus), exponent: unhex(ca.exponent) };
   const sum = capkHash(unhex(ca.rid), Number.parseInt(ca.index, 16), caKey);
   if (!equalBytes(sum, unhex(ca.sha1))) return 'CA_KEY_HASH';
-  if (isExpired(mmyy(ca.expires), todayYYMM)) return 'CA_EXPIRED';
-  for (const { rid, caIndex } of [request, response]) {
-    if (rid !== ca.rid || caIndex !== ca.index) return 'OTHER_CA';
-  }
-  return request.trackingNumber === response.trackingNumber ? undefined : 'OTHER_REQUEST';
+  return isExpired(mmyy(ca.expires), todayYYMM) ? 'CA_EXPIRED' : undefined;
 }
 
 /** A key shorter than its place is filled up with BB, which recovery does not look at. */
@@ -143,9 +134,63 @@ function isPaddingSound(
   return opened.signed.subarray(14 + modulusLength).every((byte) => byte === 0xbb);
 }
 
+interface CertificateElements {
+  readonly certificate: string;
+  readonly remainder: string;
+  readonly exponent: string;
+}
+
+/** Certificate, number, dates, key; the CA key is sound. */
+async function judgeElements(
+  keys: KeyPort,
+  issuerKey: string,
+  { certificate, remainder, exponent }: CertificateElements,
+  issuerNumber: string,
+  { ca, todayYYMM }: TrustedCa,
+): Promise<IssuerCertificateImport> {
+  const caKey = { modulus: unhex(ca.modulus), exponent: unhex(ca.exponent) };
+  const elements = {
+    cert90: unhex(certificate),
+    remainder92: unhex(remainder),
+    exponent9F32: unhex(exponent),
+  };
+  const recovered = recoverIssuerCertificate(caKey, elements, { pan: issuerNumber, todayYYMM });
+  if (!recovered.ok) {
+    if (recovered.reason === 'PAN' || recovered.reason === 'TRANSACTION') return refusal('ISSUER_NUMBER');
+    return refusal(recovered.reason);
+  }
+  if (recovered.iin !== issuerNumber) return refusal('ISSUER_NUMBER');
+  if (!isPaddingSound(caKey, elements.cert90)) return refusal('PADDING');
+  const expires = mmyy(recovered.expiryMMYY);
+  if (isAfter(expires, ca.expires)) return refusal('OUTLIVES_CA');
+  const ours = await keys.rsaPublic(await keys.find(issuerKey));
+  const isOurs =
+    equalBytes(recovered.key.modulus, ours.modulus) && equalBytes(recovered.key.exponent, ours.exponent);
+  if (!isOurs) return refusal('OTHER_KEY');
+  const accepted: IssuerCertificate = {
+    rid: ca.rid,
+    caIndex: ca.index,
+    caModulus: ca.modulus,
+    caExponent: ca.exponent,
+    caExpires: ca.expires,
+    issuerModulus: hex(ours.modulus),
+    issuerExponent: hex(ours.exponent),
+    issuerNumber,
+    certificate,
+    remainder,
+    expires,
+  };
+  return { ok: true, certificate: accepted };
+}
+
+/** A CA key from elsewhere than what is judged, and the month that is now. */
+export interface TrustedCa {
+  readonly ca: CaPublicKey;
+  readonly todayYYMM: string;
+}
+
 /**
  * Checks what the CA sent back for a request, in the order: CA, request, certificate, number, dates, key.
- * @param ca the CA key that was trusted before, from elsewhere than the response
  * @throws KeyError KEY_NOT_FOUND
  */
 export async function importIssuerCertificate(
@@ -153,42 +198,44 @@ export async function importIssuerCertificate(
   issuerKey: string,
   request: IssuerKeyRequest,
   response: IssuerCertificateResponse,
-  { ca, todayYYMM }: { readonly ca: CaPublicKey; readonly todayYYMM: string },
+  trusted: TrustedCa,
 ): Promise<IssuerCertificateImport> {
-  const refused = refuseCa(request, response, ca, todayYYMM);
+  const { ca, todayYYMM } = trusted;
+  const refused = refuseCa(ca, todayYYMM);
   if (refused) return refusal(refused);
-  const caKey = { modulus: unhex(ca.modulus), exponent: unhex(ca.exponent) };
-  const elements = {
-    cert90: unhex(response.certificate),
-    remainder92: unhex(response.remainder),
-    exponent9F32: unhex(response.exponent),
-  };
-  const recovered = recoverIssuerCertificate(caKey, elements, { pan: request.issuerNumber, todayYYMM });
-  if (!recovered.ok) {
-    if (recovered.reason === 'PAN' || recovered.reason === 'TRANSACTION') return refusal('ISSUER_NUMBER');
-    return refusal(recovered.reason);
+  for (const { rid, caIndex } of [request, response]) {
+    if (rid !== ca.rid || caIndex !== ca.index) return refusal('OTHER_CA');
   }
-  if (recovered.iin !== request.issuerNumber) return refusal('ISSUER_NUMBER');
-  if (!isPaddingSound(caKey, elements.cert90)) return refusal('PADDING');
-  const expires = mmyy(recovered.expiryMMYY);
-  if (isAfter(expires, ca.expires)) return refusal('OUTLIVES_CA');
-  const ours = await keys.rsaPublic(await keys.find(issuerKey));
-  const isOurs =
-    equalBytes(recovered.key.modulus, ours.modulus) &&
-    equalBytes(recovered.key.exponent, ours.exponent) &&
-    hex(ours.modulus) === request.modulus;
-  if (!isOurs) return refusal('OTHER_KEY');
-  const certificate: IssuerCertificate = {
-    rid: ca.rid,
-    caIndex: ca.index,
-    caModulus: ca.modulus,
-    caExponent: ca.exponent,
-    issuerModulus: hex(ours.modulus),
-    issuerExponent: hex(ours.exponent),
-    issuerNumber: recovered.iin,
-    certificate: response.certificate,
-    remainder: response.remainder,
-    expires,
-  };
-  return { ok: true, certificate };
+  if (request.trackingNumber !== response.trackingNumber) return refusal('OTHER_REQUEST');
+  const judged = await judgeElements(keys, issuerKey, response, request.issuerNumber, trusted);
+  if (judged.ok && judged.certificate.issuerModulus !== request.modulus) return refusal('OTHER_KEY');
+  return judged;
+}
+
+/**
+ * Judges an imported certificate again, as at each start: the file that it lay in since is not trusted.
+ * @throws KeyError KEY_NOT_FOUND
+ */
+export async function recheckIssuerCertificate(
+  keys: KeyPort,
+  issuerKey: string,
+  imported: IssuerCertificate,
+  trusted: TrustedCa,
+): Promise<IssuerCertificateRefusal | undefined> {
+  const { ca, todayYYMM } = trusted;
+  const refused = refuseCa(ca, todayYYMM);
+  if (refused) return refused;
+  const isOfCa =
+    imported.rid === ca.rid && imported.caIndex === ca.index && imported.caModulus === ca.modulus;
+  if (!isOfCa || imported.caExponent !== ca.exponent) return 'OTHER_CA';
+  const { certificate, remainder, issuerExponent: exponent, issuerNumber } = imported;
+  const elements = { certificate, remainder, exponent };
+  const judged = await judgeElements(keys, issuerKey, elements, issuerNumber, trusted);
+  if (!judged.ok) return judged.reason;
+  const { issuerModulus, expires, caExpires } = judged.certificate;
+  const isSame =
+    issuerModulus === imported.issuerModulus &&
+    expires === imported.expires &&
+    caExpires === imported.caExpires;
+  return isSame ? undefined : 'OTHER_KEY';
 }

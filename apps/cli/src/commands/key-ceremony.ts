@@ -113,7 +113,7 @@ export interface HoldCeremonyOptions {
 export async function holdCeremonyCommand(keyName: string, options: HoldCeremonyOptions): Promise<void> {
   await withVaultKeys(options.vault, async (keys) => {
     const { usage, algorithm, components, witness } = options;
-    const terminal = new CeremonyTerminal();
+    const terminal = new CeremonyTerminal(keys.environment);
     let ceremony: KeyCeremony | undefined;
     try {
       const witnessKey = readFileSync(options.witnessKey, 'utf8');

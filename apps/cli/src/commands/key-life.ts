@@ -28,9 +28,15 @@ function row(entry: KeyInventoryEntry): string {
 const heading =
   'name                     state     usage         algorithm   check value           export active until kept until   origin (custodian)\n';
 
-export async function listKeysCommand({ vault, json }: VaultOption & { json?: boolean }): Promise<void> {
+interface ListOptions extends VaultOption {
+  readonly json?: boolean;
+  readonly due?: number;
+}
+
+export async function listKeysCommand({ vault, json, due }: ListOptions): Promise<void> {
   await withVaultKeys(vault, (keys) => {
-    const inventory = keys.inventory();
+    const inventory = due === undefined ? keys.inventory() : keys.dueKeys(due * dayMs);
+    if (due !== undefined && inventory.length > 0) process.exitCode = 1;
     if (json === true) process.stdout.write(`${JSON.stringify(inventory, null, 2)}\n`);
     else process.stdout.write(heading + inventory.map(row).join(''));
     return Promise.resolve();
@@ -70,11 +76,17 @@ export async function exportKeyCommand(
   });
 }
 
+/** Families that the vault itself names by version 1, so that another version would never be used. */
+const fixedFamilies = /^(seal|token|jwe\/.*)$/;
+
 export async function rotateKeyCommand(
   family: string,
   { vault, overlapDays }: VaultOption & { overlapDays: number },
 ): Promise<void> {
   await withVaultKeys(vault, async (keys) => {
+    if (fixedFamilies.test(family)) {
+      throw new KeyCommandFault(`${family} is not rotated yet: the vault uses its version 1 by name`);
+    }
     const handle = await keys.rotate(family, overlapDays * dayMs);
     process.stdout.write(`Made ${handle.id}; the one before protects for ${overlapDays} more days\n`);
   });

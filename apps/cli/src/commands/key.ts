@@ -1,5 +1,6 @@
 /** The `key` commands and their options. All but `ceremony witness` and `verify` work on a stopped vault's folder. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { importCertificateCommand, requestCertificateCommand } from './key-certificate.ts';
 import { holdCeremonyCommand, makeWitnessCommand, verifyCeremonyCommand } from './key-ceremony.ts';
 import {
   destroyKeyCommand,
@@ -24,6 +25,52 @@ const ceremonyAlgorithms = ['TDES-2KEY', 'AES-128', 'AES-256'];
 const vaultOption = (): Option =>
   new Option('--vault <config>', "the vault's configuration; default: that of `npm start`");
 
+function digits(form: RegExp, what: string) {
+  return (text: string): string => {
+    if (form.test(text)) return text;
+    throw new InvalidArgumentError(`It is ${what}.`);
+  };
+}
+
+function addCertificateCommands(key: Command): void {
+  const certificate = key.command('certificate').description("issuer keys and a payment system's CA");
+  certificate
+    .command('request')
+    .description('print a request for a certificate of an issuer key')
+    .argument('<name>', 'such as issuer/2')
+    .requiredOption(
+      '--rid <rid>',
+      'of the payment system',
+      digits(/^[0-9A-F]{10}$/, 'ten hexadecimal digits in upper case'),
+    )
+    .requiredOption(
+      '--ca-index <index>',
+      'of the CA key',
+      digits(/^[0-9A-F]{2}$/, 'two hexadecimal digits in upper case'),
+    )
+    .requiredOption(
+      '--issuer-number <number>',
+      'first digits of the card numbers',
+      digits(/^\d{3,8}$/, 'three to eight digits'),
+    )
+    .requiredOption(
+      '--expires <YYMM>',
+      'last month that is asked for',
+      digits(/^\d\d(0[1-9]|1[0-2])$/, 'a month as YYMM'),
+    )
+    .addOption(vaultOption())
+    .action(requestCertificateCommand);
+  certificate
+    .command('import')
+    .description('judge what the CA sent back, and keep it for the vault')
+    .argument('<file>', "the CA's answer")
+    .requiredOption('--name <name>', 'the issuer key')
+    .requiredOption('--request <file>', 'the request that it answers')
+    .option('--replace', 'take the place of an older certificate')
+    .addOption(vaultOption())
+    .action(importCertificateCommand);
+}
+
 function addCeremonyCommands(key: Command): void {
   const ceremony = key.command('ceremony').description('key ceremonies');
   ceremony
@@ -33,7 +80,7 @@ function addCeremonyCommands(key: Command): void {
     .action(makeWitnessCommand);
   ceremony
     .command('hold')
-    .description('enter a key in components, at this terminal')
+    .description('enter a key in components, at this terminal (in a sandbox also from a pipe)')
     .argument('<name>', 'such as imk-ac/2')
     .addOption(new Option('--usage <usage>').choices(ceremonyUsages).makeOptionMandatory())
     .addOption(new Option('--algorithm <algorithm>').choices(ceremonyAlgorithms).makeOptionMandatory())
@@ -55,10 +102,16 @@ function addCeremonyCommands(key: Command): void {
 export function addKeyCommands(program: Command): void {
   const key = program.command('key').description('keys of a stopped vault');
   addCeremonyCommands(key);
+  addCertificateCommands(key);
   key
     .command('list')
     .description('every key that ever was, with state, check value and periods')
     .option('--json', 'print JSON')
+    .option(
+      '--due <days>',
+      'only keys that end within so many days; exit code 1 when there are any',
+      count(0, 36500),
+    )
     .addOption(vaultOption())
     .action(listKeysCommand);
   key

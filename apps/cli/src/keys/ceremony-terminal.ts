@@ -2,9 +2,9 @@
  * The terminal of a ceremony: questions with echo, components without.
  *
  * Invariants: the terminal is raw from beginning to end, so that nothing typed ahead is echoed; a component goes from
- * the keyboard into one buffer that the caller wipes, and never becomes a string; Ctrl-C ends the ceremony.
+ * the keyboard into one buffer that the caller wipes, and never becomes a string; Ctrl-C ends the ceremony. A pipe in
+ * the keyboard's place is for trying and testing only: what a pipe brings was in a file or a program before.
  */
-import { type ReadStream } from 'node:tty';
 import { KeyCommandFault } from './key-vault.ts';
 
 const enter = [0x0d, 0x0a];
@@ -16,18 +16,19 @@ const endOfInput = 0x04;
 const longestLine = 512;
 
 export class CeremonyTerminal {
-  readonly #input: ReadStream;
+  readonly #input = process.stdin;
+  readonly #isTerminal: boolean;
   readonly #waiting: number[] = [];
   #wake: (() => void) | undefined;
   #hasEnded = false;
 
-  /** @throws KeyCommandFault when there is no terminal */
-  constructor() {
-    if (!process.stdin.isTTY || !process.stdout.isTTY) {
+  /** @throws KeyCommandFault when there is no terminal and the environment takes nothing else */
+  constructor(environment: 'test' | 'production') {
+    this.#isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+    if (!this.#isTerminal && environment === 'production') {
       throw new KeyCommandFault('a ceremony needs a terminal: its input is not read from a pipe or file');
     }
-    this.#input = process.stdin;
-    this.#input.setRawMode(true);
+    if (this.#isTerminal) this.#input.setRawMode(true);
     this.#input.on('data', (chunk: Buffer) => {
       this.#waiting.push(...chunk);
       chunk.fill(0);
@@ -45,7 +46,12 @@ export class CeremonyTerminal {
 
   /** Clears the screen and what can be scrolled back to. */
   clear(): void {
+    if (!this.#isTerminal) return;
     process.stdout.write('\x1b[2J\x1b[3J\x1b[H');
+  }
+
+  #echo(text: string | Uint8Array): void {
+    if (this.#isTerminal) process.stdout.write(text);
   }
 
   async #nextByte(): Promise<number> {
@@ -67,10 +73,10 @@ export class CeremonyTerminal {
       const byte = await this.#nextByte();
       if (enter.includes(byte)) break;
       if (erase.includes(byte)) {
-        if (line.pop() !== undefined) process.stdout.write('\b \b');
+        if (line.pop() !== undefined) this.#echo('\b \b');
       } else if (byte >= 0x20 && line.length < longestLine) {
         line.push(byte);
-        process.stdout.write(Buffer.of(byte));
+        this.#echo(Buffer.of(byte));
       }
     }
     process.stdout.write('\r\n');
@@ -105,7 +111,7 @@ export class CeremonyTerminal {
   }
 
   close(): void {
-    this.#input.setRawMode(false);
+    if (this.#isTerminal) this.#input.setRawMode(false);
     this.#input.pause();
   }
 }

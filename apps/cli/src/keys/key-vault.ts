@@ -32,22 +32,53 @@ function readOrFault(file: string): Buffer {
   }
 }
 
-/** `configFile`: the vault's; that of the system which `npm start` runs by default. */
-async function openVaultFolder(configFile: string | undefined): Promise<SoftwareKeys> {
+/** What the offline commands need of the vault's configuration; paths are absolute. */
+export interface VaultPlace {
+  readonly configFile: string;
+  readonly dataFolder: string;
+  readonly masterKeyFile: string;
+  readonly environment: 'test' | 'production';
+  /** Files of the CA keys of payment systems that the vault trusts. */
+  readonly schemeCaFiles: readonly string[];
+}
+
+/** `configFile`: the vault's; that of the system which `npm start` runs by default. @throws KeyCommandFault */
+export function readVaultPlace(configFile: string | undefined): VaultPlace {
   const file = configFile ?? sandboxLayout(startFolder(), startPorts).configFile('vault');
+  const config = readJsonOrFault(file);
+  const schemeCas = (config as { schemeCas?: unknown } | null)?.schemeCas;
+  return {
+    configFile: file,
+    dataFolder: resolveFrom(file, textMember(config, 'dataFolder')),
+    masterKeyFile: resolveFrom(file, textMember(config, 'masterKeyFile')),
+    environment: textMember(config, 'environment') === 'production' ? 'production' : 'test',
+    schemeCaFiles: (Array.isArray(schemeCas) ? schemeCas : []).map((ca: unknown) =>
+      resolveFrom(file, textMember(ca, 'keyFile')),
+    ),
+  };
+}
+
+/** @throws KeyCommandFault naming the file */
+export function readJsonOrFault(file: string): unknown {
   const text = readOrFault(file).toString('utf8');
-  let config: unknown;
   try {
-    config = JSON.parse(text);
+    return JSON.parse(text) as unknown;
   } catch {
     throw new KeyCommandFault(`${file} is not JSON`);
   }
-  const masterKey = readOrFault(resolveFrom(file, textMember(config, 'masterKeyFile')));
+}
+
+async function openVaultFolder({
+  dataFolder,
+  masterKeyFile,
+  environment,
+}: VaultPlace): Promise<SoftwareKeys> {
+  const masterKey = readOrFault(masterKeyFile);
   try {
     return await openSoftwareKeys({
-      folder: join(resolveFrom(file, textMember(config, 'dataFolder')), 'keys'),
+      folder: join(dataFolder, 'keys'),
       masterKey,
-      environment: textMember(config, 'environment') === 'production' ? 'production' : 'test',
+      environment,
       isExclusive: true,
     });
   } finally {
@@ -58,12 +89,13 @@ async function openVaultFolder(configFile: string | undefined): Promise<Software
 /** Runs a command over the vault's keys; a refusal is told on stderr and ends with exit code 1. */
 export async function withVaultKeys(
   configFile: string | undefined,
-  work: (keys: SoftwareKeys) => Promise<void>,
+  work: (keys: SoftwareKeys, place: VaultPlace) => Promise<void>,
 ): Promise<void> {
   await tellFaults(async () => {
-    const keys = await openVaultFolder(configFile);
+    const place = readVaultPlace(configFile);
+    const keys = await openVaultFolder(place);
     try {
-      await work(keys);
+      await work(keys, place);
     } finally {
       await keys.close();
     }
