@@ -8,6 +8,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { issueCardCommand } from './commands/card-issue.ts';
 import { checkProfileCommand } from './commands/profile-check.ts';
 import { demoCommand } from './commands/demo.ts';
+import { addKeyCommands } from './commands/key.ts';
 import { resetCommand } from './commands/reset.ts';
 import { showOrderCommand } from './commands/order-show.ts';
 import { startCommand } from './commands/start.ts';
@@ -78,5 +79,7 @@ order
   .description('show what the running system knows of an order')
   .argument('<operationId>')
   .action(showOrderCommand);
+
+addKeyCommands(program);
 
 await program.parseAsync();

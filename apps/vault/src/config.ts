@@ -51,6 +51,8 @@ export const VaultConfig = Type.Object(
     iccKeyPoolSize: Type.Integer({ minimum: 0, maximum: 100_000 }),
     /** Every PAN must begin with one of these; each is also the issuer number of an issuer certificate. */
     testPanPrefixes: Type.Array(Type.String({ pattern: '^[0-9]{3,8}$' }), { minItems: 1, uniqueItems: true }),
+    /** CA keys of payment systems, whose issuer certificates may be imported; each file holds one `CaPublicKey`. */
+    schemeCas: Type.Optional(Type.Array(Type.Object({ keyFile: Type.String({ minLength: 1 }) }, closed))),
   },
   closed,
 );

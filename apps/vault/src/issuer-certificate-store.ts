@@ -1,16 +1,21 @@
 /**
- * Issuer certificates: made once for each issuer key and PAN prefix, kept as public files, loaded at every start.
+ * Issuer certificates: made by the test CA for each issuer key and PAN prefix, or imported from a payment system's
+ * CA (`cardwright key certificate import`); kept as public files, loaded at every start.
  *
- * Invariant: a loaded certificate is recovered under the CA key of this vault before it is used; a file that does
- * not fit the keys stops the start, because every card made with it would be refused by terminals.
+ * Invariants: a loaded certificate is recovered before it is used, under the CA key of this vault or, when it was
+ * imported, under a CA key that the configuration names; a file that does not fit stops the start, because every card
+ * made with it would be refused by terminals; an imported one that has expired is left out, which refuses the orders
+ * that need it and no others.
  */
 import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  type CaPublicKey,
   createIssuerCertificate,
   isIssuerCertificateSound,
   IssuerCertificate,
   type ProductProfile,
+  recheckIssuerCertificate,
 } from '@cardwright/dataprep';
 import { type KeyPort } from '@cardwright/keys';
 import { check } from '@cardwright/protocol';
@@ -52,12 +57,49 @@ async function load(path: string): Promise<IssuerCertificate | undefined> {
   return checked.value;
 }
 
+type OdaKeySet = ProductProfile['keys']['oda'][string];
+
+/** CA keys of payment systems that the configuration trusts, and the month that is now. */
+export interface SchemeTrust {
+  readonly cas: readonly CaPublicKey[];
+  /** YYMM */
+  readonly todayYYMM: string;
+  /** Told of each imported certificate that is left out. */
+  readonly onExpired: (issuerKey: string, issuerNumber: string) => void;
+}
+
+/** Undefined when an imported certificate has expired. @throws Error when it does not fit */
+async function soundCertificate(
+  keys: KeyPort,
+  oda: OdaKeySet,
+  certificate: IssuerCertificate,
+  { cas, todayYYMM, onExpired }: SchemeTrust,
+): Promise<IssuerCertificate | undefined> {
+  const { issuerNumber, rid, caIndex, caExpires } = certificate;
+  if (caExpires === undefined) {
+    if (await isIssuerCertificateSound(keys, oda, certificate)) return certificate;
+    throw new Error(`the issuer certificate for prefix ${issuerNumber} does not fit the keys`);
+  }
+  const ca = cas.find((one) => one.rid === rid && one.index === caIndex);
+  if (ca === undefined || caIndex !== oda.caIndex) {
+    throw new Error(`the issuer certificate for prefix ${issuerNumber} is of a CA key that is not trusted`);
+  }
+  const refused = await recheckIssuerCertificate(keys, oda.issuerKey, certificate, { ca, todayYYMM });
+  if (refused === undefined) return certificate;
+  if (refused !== 'EXPIRED' && refused !== 'CA_EXPIRED') {
+    throw new Error(`the imported issuer certificate for prefix ${issuerNumber} is refused: ${refused}`);
+  }
+  onExpired(oda.issuerKey, issuerNumber);
+  return undefined;
+}
+
 /** Loads or makes the certificates of every issuer key of the products, for every PAN prefix. */
 export async function openIssuerCertificates(
   keys: KeyPort,
   folder: string,
   products: readonly ProductProfile[],
   panPrefixes: readonly string[],
+  trust: SchemeTrust,
 ): Promise<IssuerCertificates> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const byKey = new Map<string, IssuerCertificate[]>();
@@ -72,10 +114,8 @@ export async function openIssuerCertificates(
           certificate = await createIssuerCertificate(keys, oda, { rid: emv.rid, issuerNumber });
           await writeAtomically(folder, name, `${JSON.stringify(certificate, null, 2)}\n`);
         }
-        if (!(await isIssuerCertificateSound(keys, oda, certificate))) {
-          throw new Error(`the issuer certificate for prefix ${issuerNumber} does not fit the keys`);
-        }
-        ofKey.push(certificate);
+        const sound = await soundCertificate(keys, oda, certificate, trust);
+        if (sound) ofKey.push(sound);
       }
       byKey.set(oda.issuerKey, ofKey);
     }

@@ -57,8 +57,14 @@ export async function openVaultKeys(config: VaultConfig, configFile: string): Pr
       folder: join(config.dataFolder, 'keys'),
       masterKey,
       environment: 'test',
+      // The offline key commands and a second vault are kept out while this one runs.
+      isExclusive: true,
     });
-    for (const [name, spec] of namedKeys) await keys.ensure(name, spec);
+    // A destroyed key stays destroyed: what still names it is refused, the vault starts all the same.
+    const destroyed = new Set(
+      keys.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])),
+    );
+    for (const [name, spec] of namedKeys) if (!destroyed.has(name)) await keys.ensure(name, spec);
     for (const issuerId of config.issuerIds) {
       await keys.ensure(recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' });
       await keys.ensure(pinKeyName(issuerId, '1'), { algorithm: 'AES-256', usage: 'PIN' });

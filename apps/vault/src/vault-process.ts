@@ -10,6 +10,7 @@ import { openIccKeyPool } from '@cardwright/keys';
 import { type Lifecycle, mtlsServerOptions, systemClock } from '@cardwright/runtime';
 import { readVaultConfig } from './config.ts';
 import { openIssuerCertificates } from './issuer-certificate-store.ts';
+import { monthOf, readSchemeCas } from './scheme-trust.ts';
 import { openVaultKeys } from './vault-keys.ts';
 import { createVaultServer } from './vault-server.ts';
 import { VaultService } from './vault-service.ts';
@@ -36,6 +37,13 @@ export async function startVault(
     certificateFolder,
     productProfiles,
     config.testPanPrefixes,
+    {
+      cas: readSchemeCas(config, configFile),
+      todayYYMM: monthOf(systemClock.now()),
+      onExpired: (issuerKey, issuerNumber) => {
+        logger.warn('vault.issuer-certificate-expired', { issuerKey, issuerNumber });
+      },
+    },
   );
   const iccKeys = openIccKeyPool({
     keys,

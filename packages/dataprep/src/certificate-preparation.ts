@@ -40,29 +40,35 @@ export const IssuerCertificate = Type.Object(
     remainder: Hex,
     /** YYMM */
     expires: YyMm,
+    /** YYMM, of the CA key; absent when it is the test CA's. */
+    caExpires: Type.Optional(YyMm),
   },
   { additionalProperties: false },
 );
 export type IssuerCertificate = Static<typeof IssuerCertificate>;
 
 /** A CA public key as terminals are given it. */
-export interface CaPublicKey {
-  readonly rid: string;
-  readonly index: string;
-  readonly modulus: string;
-  readonly exponent: string;
-  /** SHA-1 over RID, index, modulus and exponent (EMV Book 2, annex). */
-  readonly sha1: string;
-  /** YYMM */
-  readonly expires: string;
-}
+export const CaPublicKey = Type.Object(
+  {
+    rid: Type.String({ pattern: '^[0-9A-F]{10}$' }),
+    index: Type.String({ pattern: '^[0-9A-F]{2}$' }),
+    modulus: Hex,
+    exponent: Hex,
+    /** SHA-1 over RID, index, modulus and exponent (EMV Book 2, annex). */
+    sha1: Type.String({ pattern: '^[0-9A-F]{40}$' }),
+    /** YYMM */
+    expires: YyMm,
+  },
+  { additionalProperties: false },
+);
+export type CaPublicKey = Static<typeof CaPublicKey>;
 
 /** The public CA key behind an issuer certificate. */
 export function caPublicKey(issuer: IssuerCertificate): CaPublicKey {
   const { rid, caIndex: index, caModulus: modulus, caExponent: exponent } = issuer;
   const key = { modulus: unhex(modulus), exponent: unhex(exponent) };
   const sha1 = hex(capkHash(unhex(rid), Number.parseInt(index, 16), key));
-  return { rid, index, modulus, exponent, sha1, expires: testCaExpires };
+  return { rid, index, modulus, exponent, sha1, expires: issuer.caExpires ?? testCaExpires };
 }
 
 const mmyy = (yymm: string): string => yymm.slice(2) + yymm.slice(0, 2);

@@ -10,7 +10,7 @@ export {
 } from './card-data-validation.ts';
 export { cardRuleFaults } from './profile/card-rules-check.ts';
 export {
-  type CaPublicKey,
+  CaPublicKey,
   caPublicKey,
   createIssuerCertificate,
   IssuerCertificate,
@@ -18,6 +18,16 @@ export {
 } from './certificate-preparation.ts';
 export { confirmCryptogram } from './cryptogram-confirmation.ts';
 export { DataPreparationError, type DataPreparationErrorCode } from './data-preparation-error.ts';
+export {
+  createIssuerKeyRequest,
+  importIssuerCertificate,
+  type IssuerCertificateImport,
+  type IssuerCertificateRefusal,
+  IssuerCertificateResponse,
+  IssuerKeyRequest,
+  recheckIssuerCertificate,
+  type TrustedCa,
+} from './issuer-certification.ts';
 export { type KeySelection, selectKeys, type SelectedKeys } from './key-selection.ts';
 export { ccd3desProfile, productProfiles, vsdcCvn18Profile } from './packaged-products.ts';
 export { parsePlan, Plan, serializePlan } from './plan.ts';

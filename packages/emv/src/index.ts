@@ -11,6 +11,7 @@ export * from './dgi.ts';
 export * from './dol.ts';
 export * from './emv-error.ts';
 export * from './globalplatform.ts';
+export * from './issuer-key-request.ts';
 export * from './pin-block.ts';
 export * from './pin-verification.ts';
 export * from './rsa-public.ts';

@@ -1,7 +1,15 @@
 /** The key port, its software adapter and the pool of ICC keys. */
 export * from './key-port.ts';
 export { type KeySpec } from './key-making.ts';
-export { openSoftwareKeys, type SoftwareKeys, type SoftwareKeysOptions } from './software-key-store.ts';
+export {
+  type ImportKeyBlockOptions,
+  type KeyInventoryEntry,
+  type SoftwareKeys,
+  type SoftwareKeysOptions,
+} from './software-key-store.ts';
+export { openSoftwareKeys } from './software-key-opening.ts';
+export { type KeyDetails, type KeyRecord, type KeyState, versionOf } from './key-register/key-life.ts';
+export { type KeyBlockRefusal } from './key-block/key-block-policy.ts';
 export {
   type IccKeyPool,
   type IccKeyPoolOptions,
@@ -9,3 +17,11 @@ export {
   openIccKeyPool,
   type PooledIccKey,
 } from './icc-key-pool.ts';
+export { type CeremonyPlan, type CeremonyRefusal } from './ceremony/ceremony-machine.ts';
+export { CeremonyTranscript } from './ceremony/ceremony-transcript.ts';
+export { type CeremonyStep, type CeremonyStepRefusal, KeyCeremony } from './ceremony/key-ceremony.ts';
+export {
+  faultsBetweenCeremonies,
+  verifyCeremonyTranscript,
+  type VerifiedCeremony,
+} from './ceremony/ceremony-verification.ts';

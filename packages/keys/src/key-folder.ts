@@ -8,7 +8,7 @@
  * Layout: `CWK1 | header length (2) | header JSON | sealed box`, everything before the box being additional data.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises';
+import { link, mkdir, open, readdir, readFile, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type KeyAlgorithm, KeyError, type KeyUsage } from './key-port.ts';
 import { algorithmsByUsage, keyUsages } from './key-usage.ts';
@@ -60,7 +60,12 @@ async function readKeyFile(
   masterKey: Uint8Array,
   environment: 'test' | 'production',
 ): Promise<StoredKey> {
-  const stored = openKeyFile(await readFile(join(folder, file)), masterKey);
+  const bytes = await readFile(join(folder, file)).catch((error: unknown) => {
+    if ((error as { code?: string }).code === 'ENOENT')
+      throw new KeyError('KEY_STORE', `key file ${file} is gone`);
+    throw error;
+  });
+  const stored = openKeyFile(bytes, masterKey);
   if (!stored) {
     throw new KeyError('KEY_STORE', `key file ${file} was changed or sealed under another master key`);
   }
@@ -131,6 +136,12 @@ export async function readStoredKey(
   name: string,
 ): Promise<StoredKey> {
   return readKeyFile(folder, fileNameOf(name), masterKey, environment);
+}
+
+/** Removes a key file durably; one that is gone already is fine. */
+export async function removeKeyFile(folder: string, name: string): Promise<void> {
+  await rm(join(folder, fileNameOf(name)), { force: true });
+  await syncFolder(folder);
 }
 
 async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {

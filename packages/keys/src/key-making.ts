@@ -82,7 +82,7 @@ export function materialOf(algorithm: KeyAlgorithm, value: Uint8Array): KeyMater
   }
 }
 
-function privateKeyOf(der: Uint8Array): KeyObject {
+export function privateKeyOf(der: Uint8Array): KeyObject {
   return createPrivateKey({
     key: Buffer.from(der.buffer, der.byteOffset, der.length),
     format: 'der',

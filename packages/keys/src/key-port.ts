@@ -14,7 +14,8 @@ export type KeyUsage =
   | 'IMK-SMC' // E1
   | 'CVK' // C0
   | 'PIN' // P0, an issuer's PIN encryption key
-  | 'PVK' // V2
+  | 'PVK' // V2, PIN verification values
+  | 'KBPK' // K1, wraps and unwraps key blocks
   | 'KMC' // E5
   | 'CARD-STATIC' // derived from KMC for one card
   | 'CARD-SESSION' // derived from CARD-STATIC for one secure channel
@@ -150,7 +151,13 @@ export interface KeyPort {
 }
 
 export type KeyErrorCode =
-  'KEY_NOT_FOUND' | 'KEY_USAGE' | 'SEAL_BROKEN' | 'JWE_INVALID' | 'PIN_BLOCK_INVALID' | 'KEY_STORE';
+  | 'KEY_NOT_FOUND'
+  | 'KEY_USAGE'
+  | 'KEY_RETIRED'
+  | 'SEAL_BROKEN'
+  | 'JWE_INVALID'
+  | 'PIN_BLOCK_INVALID'
+  | 'KEY_STORE';
 
 /** Raised by adapters. Messages name keys, never their bytes or the data. */
 export class KeyError extends Error {

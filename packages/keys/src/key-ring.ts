@@ -23,40 +23,56 @@ interface RingEntry {
   readonly handle: KeyHandle;
   readonly material: KeyMaterial;
   readonly isNamed: boolean;
+  /** The long-lived key that this one comes from, itself when named; undefined for generated keys. */
+  readonly root: string | undefined;
 }
+
+/** Throws when the life of the long-lived key `root` no longer allows the operation. */
+type LifeGuard = (root: string, operation: KeyOperation) => void;
 
 export class KeyRing {
   readonly #entries = new Map<string, RingEntry>();
   readonly #maxTemporaryKeys: number;
   #temporaryKeys = 0;
   #isClosed = false;
+  readonly #guardLife: LifeGuard;
 
-  constructor(maxTemporaryKeys: number) {
+  constructor(maxTemporaryKeys: number, guardLife: LifeGuard) {
     this.#maxTemporaryKeys = maxTemporaryKeys;
+    this.#guardLife = guardLife;
   }
 
   addNamed(name: string, algorithm: KeyAlgorithm, usage: KeyUsage, material: KeyMaterial): KeyHandle {
-    return this.#add({ id: name, algorithm, usage }, material, true);
+    return this.#add({ handle: { id: name, algorithm, usage }, material, isNamed: true, root: name });
   }
 
-  /** A derived or generated key under a random id. @throws KeyError KEY_STORE when the bound is reached */
-  addTemporary(algorithm: KeyAlgorithm, usage: KeyUsage, material: KeyMaterial): KeyHandle {
+  /**
+   * A derived or generated key under a random id. A derived key shares the life of its `parent`.
+   * @throws KeyError KEY_STORE when the bound is reached
+   */
+  addTemporary(
+    algorithm: KeyAlgorithm,
+    usage: KeyUsage,
+    material: KeyMaterial,
+    parent?: KeyHandle,
+  ): KeyHandle {
     if (this.#temporaryKeys >= this.#maxTemporaryKeys) {
       wipe(material);
       throw new KeyError('KEY_STORE', `more than ${this.#maxTemporaryKeys} derived keys are held`);
     }
-    return this.#add({ id: randomUUID(), algorithm, usage }, material, false);
+    const root = parent && this.#entries.get(parent.id)?.root;
+    return this.#add({ handle: { id: randomUUID(), algorithm, usage }, material, isNamed: false, root });
   }
 
-  #add(handle: KeyHandle, material: KeyMaterial, isNamed: boolean): KeyHandle {
+  #add(entry: RingEntry): KeyHandle {
+    const handle = Object.freeze(entry.handle);
     if (this.#isClosed || this.#entries.has(handle.id)) {
-      wipe(material);
+      wipe(entry.material);
       throw new KeyError('KEY_STORE', `key ${handle.id} cannot be added`);
     }
-    const frozen = Object.freeze(handle);
-    this.#entries.set(handle.id, { handle: frozen, material, isNamed });
-    if (!isNamed) this.#temporaryKeys++;
-    return frozen;
+    this.#entries.set(handle.id, entry);
+    if (!entry.isNamed) this.#temporaryKeys++;
+    return handle;
   }
 
   /** @throws KeyError KEY_NOT_FOUND */
@@ -70,7 +86,10 @@ export class KeyRing {
     return [...this.#entries.values()].filter((entry) => entry.isNamed).map((entry) => entry.handle);
   }
 
-  /** @throws KeyError KEY_NOT_FOUND for an unknown or released handle, KEY_USAGE for a forbidden operation */
+  /**
+   * @throws KeyError KEY_NOT_FOUND for an unknown or released handle, KEY_USAGE for a forbidden operation,
+   *   KEY_RETIRED when the key, or the one it was derived from, is past the part of its life for the operation
+   */
   use(handle: KeyHandle, operation: KeyOperation): KeyMaterial {
     const entry = this.#entries.get(handle.id);
     if (!entry) throw new KeyError('KEY_NOT_FOUND', `key ${handle.id} is not held`);
@@ -78,6 +97,7 @@ export class KeyRing {
     if (handle.usage !== usage || handle.algorithm !== algorithm || !mayUse(operation, usage)) {
       throw new KeyError('KEY_USAGE', `key ${handle.id} (${usage}) may not ${operation}`);
     }
+    if (entry.root !== undefined) this.#guardLife(entry.root, operation);
     return entry.material;
   }
 
@@ -121,6 +141,16 @@ export class KeyRing {
     this.#entries.delete(handle.id);
     this.#temporaryKeys--;
     wipe(entry.material);
+  }
+
+  /** Takes a long-lived key out for good, and every key derived from it. */
+  remove(name: string): void {
+    for (const [id, entry] of this.#entries) {
+      if (entry.root !== name) continue;
+      this.#entries.delete(id);
+      if (!entry.isNamed) this.#temporaryKeys--;
+      wipe(entry.material);
+    }
   }
 
   close(): void {

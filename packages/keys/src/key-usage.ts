@@ -36,7 +36,10 @@ export type KeyOperation =
   | 'beSealedRsa'
   | 'unsealRsa'
   | 'openJwe'
-  | 'ecPublicJwk';
+  | 'ecPublicJwk'
+  | 'unwrapKeyBlock'
+  | 'wrapKeyBlock'
+  | 'beKeyBlock';
 
 export const keyUsages: readonly KeyUsage[] = [
   'IMK-AC',
@@ -45,6 +48,7 @@ export const keyUsages: readonly KeyUsage[] = [
   'CVK',
   'PIN',
   'PVK',
+  'KBPK',
   'KMC',
   'CARD-STATIC',
   'CARD-SESSION',
@@ -61,7 +65,7 @@ export const keyUsages: readonly KeyUsage[] = [
 /** Which usages may do an operation. A session key may do what either SCP02 or SCP03 needs; algorithms differ. */
 const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   // The inventory states a check value for every stored symmetric key.
-  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
+  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KBPK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
   tdesCbcEncrypt: ['CARD-SESSION'],
   retailMac: ['CARD-SESSION', 'AC-SESSION'],
   desFirstHalfEncrypt: ['CARD-SESSION'],
@@ -84,6 +88,7 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
     'CVK',
     'PIN',
     'PVK',
+    'KBPK',
     'KMC',
     'CARD-STATIC',
     'CARD-SESSION',
@@ -103,6 +108,10 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   unsealRsa: ['SEAL'],
   openJwe: ['JWE-RECIPIENT'],
   ecPublicJwk: ['JWE-RECIPIENT'],
+  unwrapKeyBlock: ['KBPK'],
+  wrapKeyBlock: ['KBPK'],
+  // What may travel in a key block; exportability decides for each key.
+  beKeyBlock: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KBPK', 'KMC', 'TOKEN'],
 };
 
 export type DerivationMethod = 'deriveTdesEcb' | 'deriveTdesCbc' | 'deriveAesCmac';
@@ -130,8 +139,9 @@ export const algorithmsByUsage: Readonly<Record<KeyUsage, readonly KeyAlgorithm[
   'IMK-SMC': ['TDES-2KEY'],
   CVK: ['TDES-2KEY'],
   // Formats 0 and 3 under 3DES, format 4 under AES.
-  PIN: ['TDES-2KEY', 'AES-128', 'AES-256'],
+  PIN: cardKeyAlgorithms,
   PVK: ['TDES-2KEY'],
+  KBPK: cardKeyAlgorithms,
   KMC: cardKeyAlgorithms,
   'CARD-STATIC': cardKeyAlgorithms,
   'CARD-SESSION': cardKeyAlgorithms,
@@ -153,6 +163,7 @@ const storedUsages: readonly KeyUsage[] = [
   'CVK',
   'PIN',
   'PVK',
+  'KBPK',
   'KMC',
   'CA',
   'ISSUER',

@@ -140,7 +140,7 @@ export class SoftwareKeyOperations implements KeyPort {
     return promised(() => {
       requireLength(data, 16);
       const derived = tdesEcbEncrypt(this.#ring.useAsParent(key, 'deriveTdesEcb', usage, tdes), data);
-      return this.#keep('TDES-2KEY', usage, oddParity ? withOddParity(derived) : derived, derived);
+      return this.#keep(key, 'TDES-2KEY', usage, oddParity ? withOddParity(derived) : derived, derived);
     });
   }
 
@@ -149,7 +149,7 @@ export class SoftwareKeyOperations implements KeyPort {
       requireLength(data, 16);
       const parent = this.#ring.useAsParent(key, 'deriveTdesCbc', usage, tdes);
       const derived = tdesCbcEncrypt(parent, new Uint8Array(8), data);
-      return this.#keep('TDES-2KEY', usage, derived, derived);
+      return this.#keep(key, 'TDES-2KEY', usage, derived, derived);
     });
   }
 
@@ -159,6 +159,7 @@ export class SoftwareKeyOperations implements KeyPort {
       if (inputs.length !== 1 && inputs.length !== 2) throw new RangeError('a derivation of 1 or 2 blocks');
       const blocks = inputs.map((input) => aesCmac(parent, input));
       return this.#keep(
+        key,
         inputs.length === 1 ? 'AES-128' : 'AES-256',
         usage,
         concatBytes(...blocks),
@@ -168,10 +169,16 @@ export class SoftwareKeyOperations implements KeyPort {
   }
 
   /** Keeps an own copy of `value` and wipes every buffer that held it or a part of it. */
-  #keep(algorithm: KeyAlgorithm, usage: KeyUsage, value: Uint8Array, ...parts: Uint8Array[]): KeyHandle {
+  #keep(
+    parent: KeyHandle,
+    algorithm: KeyAlgorithm,
+    usage: KeyUsage,
+    value: Uint8Array,
+    ...parts: Uint8Array[]
+  ): KeyHandle {
     const bytes = Uint8Array.from(value);
     for (const buffer of [value, ...parts]) buffer.fill(0);
-    return this.#ring.addTemporary(algorithm, usage, { kind: 'symmetric', bytes });
+    return this.#ring.addTemporary(algorithm, usage, { kind: 'symmetric', bytes }, parent);
   }
 
   // --- wrapping for one chip ---

@@ -21,14 +21,20 @@ const publishedKeys: readonly string[] = [
  * a published one. DES parity bits are ignored: they change the bytes, not the key.
  */
 export function isWellKnownKey(value: Uint8Array): boolean {
+  if (isDegenerateKey(value)) return true;
   const bytes = withoutParity(value);
-  if (bytes.every((byte) => byte === bytes[0])) return true;
-  const half = bytes.length / 2;
-  if (half % 8 === 0 && timingSafeEqual(bytes.subarray(0, half), bytes.subarray(half))) return true;
   return publishedKeys.some((published) => {
     const known = withoutParity(Buffer.from(published, 'hex'));
     return bytes.length >= known.length && timingSafeEqual(bytes.subarray(0, known.length), known);
   });
+}
+
+/** True for a key that repeats one byte, one half or one block: 3DES that is single DES, AES without entropy. */
+export function isDegenerateKey(value: Uint8Array): boolean {
+  const bytes = withoutParity(value);
+  if (bytes.every((byte) => byte === bytes[0])) return true;
+  const half = bytes.length / 2;
+  return half % 8 === 0 && timingSafeEqual(bytes.subarray(0, half), bytes.subarray(half));
 }
 
 function withoutParity(value: Uint8Array): Uint8Array {

@@ -59,14 +59,15 @@ test('two adapters that create one key at the same time end with one key', async
     [keys, other, keys, other].map(async (adapter) => adapter.kcv(await adapter.ensure('imk-ac/1', tdesImk))),
   );
   assert.equal(new Set(all.map(hex)).size, 1);
-  assert.deepEqual(await readdir(options.folder), ['imk-ac~1.key']);
+  assert.deepEqual((await readdir(options.folder)).sort(), ['imk-ac~1.key', 'register.sqlite']);
 });
 
 test('a key file is readable by its owner only and left without a trace of its making', async (t) => {
   const { keys, options } = await openTestKeys(t, { folder: join(await temporaryFolder(t), 'made', 'here') });
   await keys.ensure('imk-ac/1', tdesImk);
-  assert.deepEqual(await readdir(options.folder), ['imk-ac~1.key']);
+  assert.deepEqual((await readdir(options.folder)).sort(), ['imk-ac~1.key', 'register.sqlite']);
   assert.equal((await stat(join(options.folder, 'imk-ac~1.key'))).mode & 0o777, 0o600);
+  assert.equal((await stat(join(options.folder, 'register.sqlite'))).mode & 0o777, 0o600);
   assert.equal((await stat(options.folder)).mode & 0o777, 0o700);
 });
 

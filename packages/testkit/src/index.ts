@@ -2,3 +2,4 @@
 export * from './canary-scan.ts';
 export * from './memory-scan.ts';
 export * from './test-authority.ts';
+export * from './test-scheme-ca.ts';
