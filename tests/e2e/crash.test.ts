@@ -9,7 +9,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type ComponentName } from '../../apps/cli/src/sandbox/layout.ts';
+import { componentNames, type ComponentName } from '../../apps/cli/src/sandbox/layout.ts';
 import { assertExactlyOneTruth, awaitFinished, startFixture } from './sandbox-fixture.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'cardwright-once-'));
@@ -31,7 +31,8 @@ const cases: readonly CrashCase[] = [
   { component: 'vault', point: 'vault.prepare.before-answer', ends: ['SUCCESSFUL'] },
   { component: 'vault', point: 'vault.script.before-answer', ends: ['SUCCESSFUL'] },
   { component: 'agent', point: 'agent.before-arm', ends: ['SUCCESSFUL'] },
-  { component: 'agent', point: 'agent.after-arm', ends: ['SUCCESSFUL', 'FAILED'] },
+  // No blank had moved: the job is tried again.
+  { component: 'agent', point: 'agent.after-arm', ends: ['SUCCESSFUL'] },
   // The chip had begun to take data: that card is spoiled and is not remade.
   { component: 'agent', point: 'agent.chip.mid-script', ends: ['FAILED'] },
   { component: 'agent', point: 'agent.outcome.journalled', ends: ['SUCCESSFUL'] },
@@ -56,3 +57,15 @@ for (const { component, point, ends } of cases) {
     assertExactlyOneTruth(fixture, finished);
   });
 }
+
+test('everything killed at once, as by a power cut: the accepted order is still made, once', async () => {
+  await using fixture = await startFixture();
+  const { sandbox } = fixture;
+  const card = await sandbox.issueCard({ name: 'TARO YAMADA' });
+  const restarted = componentNames.map((name) => sandbox.supervisor.awaitRestart(name));
+  await Promise.all(componentNames.map((name) => sandbox.supervisor.kill(name)));
+  await Promise.all(restarted);
+  const finished = await awaitFinished(sandbox, card, 90_000);
+  assert.notEqual(finished.issuer.status, 'PENDING');
+  assertExactlyOneTruth(fixture, finished);
+});

@@ -53,7 +53,7 @@ test('what a killed process has said to be written is there after kill -9, and r
   for (const jobId of seen) {
     const history = jobs.find((job) => job.jobId === jobId);
     assert.equal(history?.steps.feed, 'started', jobId);
-    assert.equal(history?.countersBefore?.picked, Number(jobId.split('-').at(-1)));
+    assert.equal(history.countersBefore?.picked, Number(jobId.split('-').at(-1)));
   }
   assert.ok(seen.length >= 57);
   const told: string[] = [];
@@ -91,9 +91,9 @@ test('every row of a life is read back as it was written', () => {
   for (const entry of goodLife.slice(0, -1)) journal.write(identity, entry);
   const [history] = journal.openJobs();
   assert.equal(history?.outcome, 'produced');
-  assert.equal(history?.handOver, 'taken');
-  assert.deepEqual(history?.countersBefore, { picked: 40, ejected: 30, rejected: 10 });
-  assert.deepEqual(history?.evidence, { chipReport: {} });
+  assert.equal(history.handOver, 'taken');
+  assert.deepEqual(history.countersBefore, { picked: 40, ejected: 30, rejected: 10 });
+  assert.deepEqual(history.evidence, { chipReport: {} });
   journal.write(identity, { step: 'close', phase: 'completed' });
   assert.deepEqual(journal.openJobs(), []);
   assert.equal(journal.history(identity)?.outcome, 'produced');

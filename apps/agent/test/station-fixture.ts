@@ -168,7 +168,7 @@ export class StationFixture implements AsyncDisposable {
     const limit = AbortSignal.timeout(limitMs);
     while (!isLogged()) {
       limit.throwIfAborted();
-      if (stdout != null) await once(stdout, 'data', { signal: limit });
+      if (stdout !== null && stdout !== undefined) await once(stdout, 'data', { signal: limit });
     }
   }
 

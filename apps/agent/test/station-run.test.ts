@@ -69,9 +69,9 @@ test('jobs are made one after the other, each with its own card', async () => {
   assert.equal(new Set(cards.map(({ serial }) => serial)).size, 2);
 });
 
-test('answers that get lost change nothing: every call is repeated and the card is made once', async () => {
+test('every second answer gets lost and nothing changes: every call is repeated and the card is made once', async () => {
   await using station = await StationFixture.start({ vault });
-  station.server.loseAnswers = { pattern: /arm|chip|reports/, left: 12 };
+  station.server.loseAnswers = /arm|chip|reports/;
   await station.startAgent();
   const job = await station.order(randomPan());
   assert.equal((await station.untilFinished(job, 60_000)).outcome, 'produced');

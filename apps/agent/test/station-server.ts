@@ -62,10 +62,13 @@ export class StationServer {
   readonly jobs: ServedJob[] = [];
   /** Paths as they were asked, in order. */
   readonly asked: string[] = [];
-  /** Answers the next matching requests by dropping the connection after the work was done. */
-  loseAnswers: { pattern: RegExp; left: number } | undefined;
+  /** Every second matching answer is lost, by dropping the connection after the work was done. */
+  loseAnswers: RegExp | undefined;
+  #isLosing = false;
   /** Refuses requests before any work. */
   refuseWith: ((path: string) => StationErrorCode | undefined) | undefined;
+  /** Answers everything with this body and status 200. */
+  answerWith: string | undefined;
   readonly #options: StationServerOptions;
   readonly #server: Server;
   readonly #bells = new Set<ServerResponse>();
@@ -116,6 +119,11 @@ export class StationServer {
     for (const bell of this.#bells) bell.write('event: doorbell\ndata: {}\n\n');
   }
 
+  /** Drops every event stream, as a restart would. */
+  hangUp(): void {
+    for (const bell of this.#bells) bell.destroy();
+  }
+
   get openBells(): number {
     return this.#bells.size;
   }
@@ -151,14 +159,18 @@ export class StationServer {
     }
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    if (this.answerWith !== undefined) {
+      response.end(this.answerWith);
+      return;
+    }
     const refusal = this.refuseWith?.(path);
     const result =
       refusal === undefined
         ? await this.#answer(path, JSON.parse(Buffer.concat(chunks).toString()))
         : refuse(refusal);
-    const lost = this.loseAnswers;
-    if (lost !== undefined && lost.left > 0 && lost.pattern.test(path)) {
-      lost.left -= 1;
+    const canBeLost = this.loseAnswers?.test(path) === true;
+    if (canBeLost) this.#isLosing = !this.#isLosing;
+    if (canBeLost && this.#isLosing) {
       request.socket.destroy();
     } else if (isRefused(result)) {
       response.writeHead(stationErrors[result.code].httpStatus, { 'content-type': 'application/json' });

@@ -6,6 +6,7 @@
  */
 import { Command, InvalidArgumentError } from 'commander';
 import { issueCardCommand } from './commands/card-issue.ts';
+import { checkProfileCommand } from './commands/profile-check.ts';
 import { demoCommand } from './commands/demo.ts';
 import { addKeyCommands } from './commands/key.ts';
 import { resetCommand } from './commands/reset.ts';
@@ -60,9 +61,17 @@ card
   .description('order a card through the running system and wait for it')
   .requiredOption('--name <name>', 'name on the card')
   .option('--second-name <name>', 'second printed line, for example in Japanese')
+  .option('--product <id>', 'card product: DEBIT_STD (usual) or DEBIT_VSDC')
   .option('--station <id>', 'personalization station')
   .option('--json', 'print one JSON object')
   .action(issueCardCommand);
+
+const profile = program.command('profile').description('chip profiles and products');
+profile
+  .command('check')
+  .description('explain what is wrong with a profile or product file, or show the card that would result')
+  .argument('<file>')
+  .action(checkProfileCommand);
 
 const order = program.command('order').description('orders');
 order

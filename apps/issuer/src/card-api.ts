@@ -71,7 +71,7 @@ export function createCardApi(orders: OrderService, store: OrderStore, log: Even
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ errorCode: 'NOT_FOUND' }));
 
   server.post('/api/cards', async (request, reply) => {
-    const read = readCardRequest(request.body);
+    const read = readCardRequest(request.body, orders.productIds);
     if (!read.ok) return reply.code(400).send({ errorCode: read.errorCode, field: read.field });
     const placed = await orders.place(read.request);
     if (placed.kind === 'conflict') return reply.code(409).send({ errorCode: 'CONFLICT', field: 'cardId' });

@@ -17,8 +17,25 @@ const CardRequestBody = Type.Object(
     secondName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     /** Needed for a name that chip and stripe cannot hold as it is, such as a Japanese one. */
     encodedName: Type.Optional(Type.String({ minLength: 2, maxLength: 26 })),
+    /** One of the issuer's products; the usual one when absent. */
+    productId: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     persoStation: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9_-]{1,64}$' })),
     pan: Type.Optional(Type.String({ pattern: '^[0-9]{12,19}$' })),
+    /** The customer's PIN as the issuer's own security module enciphered it; this program never sees a clear one. */
+    pinBlock: Type.Optional(
+      Type.Object(
+        {
+          format: Type.Union([
+            Type.Literal('ISO9564-4'),
+            Type.Literal('ISO9564-0'),
+            Type.Literal('ISO9564-3'),
+          ]),
+          value: Type.String({ pattern: '^([0-9A-F]{16}){1,2}$' }),
+          keyIndex: Type.String({ pattern: '^[A-Za-z0-9_-]{1,16}$' }),
+        },
+        { additionalProperties: false },
+      ),
+    ),
     issuance: Type.Optional(
       Type.Union([Type.Literal('CREATION'), Type.Literal('RENEWAL'), Type.Literal('REPLACEMENT')]),
     ),
@@ -58,8 +75,8 @@ function firstWrongField(body: unknown): string {
   return 'body';
 }
 
-/** Checks a request body. */
-export function readCardRequest(body: unknown): ReadCardRequest {
+/** Checks a request body. `productIds`: the products that may be named. */
+export function readCardRequest(body: unknown, productIds: readonly string[]): ReadCardRequest {
   if (!validator.Check(body)) {
     return { ok: false, errorCode: 'FIELD_INVALID_FORMAT', field: firstWrongField(body) };
   }
@@ -67,6 +84,7 @@ export function readCardRequest(body: unknown): ReadCardRequest {
   // A card id must never be the card number: ids are in paths and logs.
   if (/\d{12}/.test(body.cardId ?? '')) return refuse('cardId');
   if (body.name.trim() === '') return refuse('name');
+  if (body.productId !== undefined && !productIds.includes(body.productId)) return refuse('productId');
   if (body.pan !== undefined && !(body.pan.startsWith(testPanPrefix) && isValidPan(body.pan)))
     return refuse('pan');
   return { ok: true, request: body };
@@ -95,6 +113,7 @@ export function makeCardData(request: CardRequest, nowMs: number): CardData {
     name: request.name,
     ...(request.secondName === undefined ? {} : { secondName: request.secondName }),
     ...(request.encodedName === undefined ? {} : { encodedName: request.encodedName }),
+    ...(request.pinBlock === undefined ? {} : { pinBlock: request.pinBlock }),
     cvv2: String(randomInt(1000)).padStart(3, '0'),
   };
 }

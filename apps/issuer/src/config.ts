@@ -14,6 +14,17 @@ const File = Type.String({ minLength: 1 });
 const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const KeyIndex = Type.String({ pattern: '^[A-Za-z0-9_-]{1,16}$' });
 
+const OrderedPaymentApplication = Type.Object(
+  {
+    config: Type.String({ minLength: 1 }),
+    odaKeyIndex: KeyIndex,
+    derivationKeyIndex: KeyIndex,
+    cvKeyIndex: Type.Optional(KeyIndex),
+    pvKeyIndex: Type.Optional(KeyIndex),
+  },
+  closed,
+);
+
 const ConfigFile = Type.Object(
   {
     dataFolder: File,
@@ -43,15 +54,15 @@ const ConfigFile = Type.Object(
           kid: Type.String({ minLength: 1 }),
         }),
         productId: Type.String({ minLength: 1 }),
-        paymentApplication: Type.Object(
-          {
-            config: Type.String({ minLength: 1 }),
-            odaKeyIndex: KeyIndex,
-            derivationKeyIndex: KeyIndex,
-            cvKeyIndex: Type.Optional(KeyIndex),
-            pvKeyIndex: Type.Optional(KeyIndex),
-          },
-          closed,
+        paymentApplication: OrderedPaymentApplication,
+        /** Products that a request may name instead of the usual one. */
+        otherProducts: Type.Optional(
+          Type.Array(
+            Type.Object(
+              { productId: Type.String({ minLength: 1 }), paymentApplication: OrderedPaymentApplication },
+              closed,
+            ),
+          ),
         ),
         defaultStation: Type.String({ minLength: 1 }),
       },
@@ -82,6 +93,7 @@ const validator = Compile(ConfigFile);
 
 function absolutePaths(value: unknown, folder: string): unknown {
   if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((entry) => absolutePaths(entry, folder));
   return Object.fromEntries(
     Object.entries(value).map(([name, member]: [string, unknown]) => [
       name,

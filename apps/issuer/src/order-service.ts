@@ -7,6 +7,7 @@
 import {
   D1ApiError,
   type CardOrder,
+  D1TokenError,
   type IssuerClient,
   isFinalStatus,
   maskPan,
@@ -22,6 +23,8 @@ export type PlacedOrder =
   | { readonly kind: 'conflict' };
 
 export interface OrderService {
+  /** What a request may name as its product. */
+  readonly productIds: readonly string[];
   /** Takes an order; the same request with the same card id again leads to the order there is. */
   place(request: CardRequest): Promise<PlacedOrder>;
   /** One pass: sends what is unsent and asks about what has no end, of orders not looked at for `idleMs`. */
@@ -46,21 +49,33 @@ export function decideReconcile(order: StoredOrder): 'send' | 'ask' | 'nothing' 
   return order.sendState === 'to_send' ? 'send' : 'ask';
 }
 
-/** True when the API has decided: the order will not be taken, however often it is sent. */
+/**
+ * True when the API has decided: the order will not be taken, however often it is sent. A token that it does not give
+ * or not take says nothing about the order.
+ */
 function isRefusal(error: unknown): error is D1ApiError {
-  return error instanceof D1ApiError && !error.retryable;
+  if (!(error instanceof D1ApiError) || error instanceof D1TokenError) return false;
+  return !error.retryable && error.status !== 401;
+}
+
+type IssuerProduct = Pick<IssuerConfig['d1'], 'productId' | 'paymentApplication'>;
+
+/** Every product of this issuer, the usual one first. */
+function productsOf(d1: IssuerConfig['d1']): readonly IssuerProduct[] {
+  return [d1, ...(d1.otherProducts ?? [])];
 }
 
 function cardOrder(request: CardRequest, cardId: string, parts: OrderServiceParts): CardOrder {
+  const product = productsOf(parts.d1).find(({ productId }) => productId === request.productId) ?? parts.d1;
   const { customLines, memberId } = request;
   const hasDesign = customLines !== undefined || memberId !== undefined;
   return {
     cardId,
     issuerRequestId: newId('req'),
     persoStation: request.persoStation ?? parts.d1.defaultStation,
-    cardProductId: parts.d1.productId,
+    cardProductId: product.productId,
     services: { issuance: request.issuance ?? 'CREATION' },
-    paymentApplication: parts.d1.paymentApplication,
+    paymentApplication: product.paymentApplication,
     ...(hasDesign
       ? {
           cardDesign: {
@@ -122,6 +137,7 @@ export function createOrderService(parts: OrderServiceParts): OrderService {
   };
 
   return {
+    productIds: productsOf(parts.d1).map(({ productId }) => productId),
     place: async (request) => {
       const cardId = request.cardId ?? newId('card');
       const requestDigest = digestOf(request, store.digestKey);

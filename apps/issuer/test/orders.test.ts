@@ -139,6 +139,26 @@ test('an order that the API cannot take now is kept and goes out as the same req
   assert.equal(new Set(orders.map(({ body }) => body)).size, 1);
 });
 
+test('an order outlives a token that is refused or not given: neither says anything about it', async (t) => {
+  const issuer = await prepareIssuer(t);
+  const ports = await startInProcess(t, issuer);
+  const isTaken = (cardId: string) => async () => {
+    const { body } = await callApi(ports, `/api/cards/${cardId}`);
+    return body['operationId'] === null ? undefined : true;
+  };
+  issuer.d1.script = [{ status: 401, body: { errorCode: 'AUTHORIZER_UNAUTHORIZED', error: 'no' } }];
+  const refused = await callApi(ports, '/api/cards', { name: 'A', cardId: 'card-a' });
+  assert.deepEqual(refused, { status: 202, body: { cardId: 'card-a', operationId: null } });
+  issuer.d1.givesTokens = false;
+  issuer.d1.revokeTokens();
+  const untold = await callApi(ports, '/api/cards', { name: 'B', cardId: 'card-b' });
+  assert.deepEqual(untold, { status: 202, body: { cardId: 'card-b', operationId: null } });
+  issuer.d1.handler = ({ path }) => ({ status: 202, body: { operationId: `op-${path.includes('card-a')}` } });
+  issuer.d1.givesTokens = true;
+  await until('both orders to go out', isTaken('card-a'));
+  await until('both orders to go out', isTaken('card-b'));
+});
+
 test('after kill -9 in the middle of an order the same request is sent again, byte for byte', async (t) => {
   const issuer = await prepareIssuer(t);
   issuer.d1.script = [{ status: 0, hold: true }];

@@ -25,6 +25,7 @@ describe('ordering again', () => {
   });
   afterEach(() => {
     world.vault.isUp = true;
+    world.vault.refusal = undefined;
   });
   after(async () => {
     await thread.stop();
@@ -47,7 +48,9 @@ describe('ordering again', () => {
     const job = await thread.claimJob();
     assert.equal(job.operationId, id);
     await thread.arm(job);
-    await thread.stages(job, 'feed', 'chip', 'print', 'verify');
+    await thread.stages(job, 'feed', 'chip');
+    if (outcome === produced) await thread.prove(job);
+    await thread.stages(job, 'print', 'verify');
     assert.equal((await thread.report(job, outcome)).status, 200);
   };
 
@@ -199,6 +202,15 @@ describe('ordering again', () => {
     );
     assert.match(operations[1]?.error ?? '', /encryptedData\.exp$/);
     await finish(second, produced);
+  });
+
+  it('an order that the vault refuses for good ends as a data exception, with its preparation', async () => {
+    const cardId = newCardId();
+    world.vault.refusal = { status: 400, code: 'BAD_MESSAGE' };
+    const id = operationId(await send(cardId, await orderBody(world, { issuerRequestId: 'req-refused' })));
+    const view = await thread.untilState(id, 'data_failed');
+    assert.equal(view.errorCode, 'DATA_PREPARATION_FAILED');
+    world.vault.refusal = undefined;
   });
 
   it('an order waits while the vault is away and goes on when it is back', async () => {

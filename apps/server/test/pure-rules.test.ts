@@ -8,6 +8,7 @@ import { chipIdentityOf } from '../src/dispatch/chip-relay.ts';
 import { holdsCardNumber } from '../src/dispatch/evidence-scan.ts';
 import { findContradiction, outcomeOf } from '../src/dispatch/report.ts';
 import { backOffMs } from '../src/due-work/work-loop.ts';
+import { showableField } from '../src/issuer-api/d1-refusal.ts';
 import { canonicalUrl } from '../src/issuer-api/issuer-listener.ts';
 import { checkJweStructure } from '../src/orders/jwe-structure.ts';
 import { canonicalContent, type OrderContent } from '../src/orders/order-content.ts';
@@ -118,9 +119,45 @@ describe('paths', () => {
       canonicalUrl(`${base}/physicalCards/c/operations%3aproduction`),
       `${base}/physicalCards/c/operations:production`,
     );
-    for (const path of ['/', `${base}/PHYSICALCARDS/c/productionStatus`, '/x?y=/physicalcards/']) {
+    assert.equal(
+      canonicalUrl(`${base}/physicalcards/physicalcards/productionStatus`),
+      `${base}/physicalCards/physicalcards/productionStatus`,
+    );
+    for (const path of [
+      '/',
+      `${base}/physicalCards/physicalcards/productionStatus`,
+      `${base}/PHYSICALCARDS/c/productionStatus`,
+      '/x?y=/physicalcards/',
+    ]) {
       assert.equal(canonicalUrl(path), path);
     }
+  });
+});
+
+describe('a field name in an answer', () => {
+  it('is told when it looks like the name of a member', () => {
+    for (const field of [
+      'persoStation',
+      'cardDesign.images[7]',
+      'cardDesign.images.front_1',
+      'cards[999].cardId',
+    ]) {
+      assert.equal(showableField(field), field);
+    }
+  });
+
+  it('is cut before the first part that a client may have put a value into', () => {
+    const cases: [string, string][] = [
+      ['9999001234567890', 'body'],
+      ['a9999001234567890', 'body'],
+      ['services.99990', 'services'],
+      ['cardDesign.images[9999001234567890]', 'cardDesign'],
+      ['cardDesign.images.TARO YAMADA', 'cardDesign.images'],
+      ['cardDesign.images.<script>.x', 'cardDesign.images'],
+      ['x'.repeat(65), 'body'],
+      ['', 'body'],
+    ];
+    for (const [field, shown] of cases) assert.equal(showableField(field), shown, field);
   });
 });
 

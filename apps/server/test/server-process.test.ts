@@ -20,7 +20,7 @@ import {
   statusPath,
   type World,
 } from './support/server-fixture.ts';
-import { type ClaimedJob, jsonOf, produced } from './support/thread.ts';
+import { type ClaimedJob, jsonOf, produced, proofOf } from './support/thread.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
@@ -149,6 +149,8 @@ describe('the server process', () => {
     await tell(stationPaths.arm(job.jobId), { epoch: job.epoch });
     for (const stage of ['feed', 'chip', 'print', 'verify']) {
       await report(job, `${job.jobId.slice(0, 20)}-${stage}`, { kind: 'stage', stage, status: 'started' });
+      if (stage !== 'chip') continue;
+      for (const [path, body] of proofOf(job.jobId)) await tell(path, { epoch: job.epoch, ...body });
     }
     await report(job, `${job.jobId.slice(0, 20)}-end`, produced);
   };

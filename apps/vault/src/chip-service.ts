@@ -62,6 +62,7 @@ export class ChipService {
       initializeUpdateResponse: unhex(request.initializeUpdateResponse),
       allowedProtocols: plan.secureChannels.map(({ protocol }) => protocol),
       instances: planInstances(plan, keys, sealKey),
+      packing: plan.packing,
     });
     if (!made.ok) return { result: 'refused', reason: made.reason };
     return { result: 'ok', script: made.script, terminate: made.terminate };

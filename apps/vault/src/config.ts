@@ -31,8 +31,23 @@ export const VaultConfig = Type.Object(
       minItems: 1,
       uniqueItems: true,
     }),
+    /** Issuers that may send data sets they prepared themselves (`emvData`). Default: none. */
+    emvDataIssuerIds: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Za-z0-9_-]{10}$' }), { uniqueItems: true }),
+    ),
+    /** PIN block formats an issuer may send; an issuer that is not named may send ISO9564-4 only. */
+    pinBlockFormats: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: '^[A-Za-z0-9_-]{10}$' }),
+        Type.Array(
+          Type.Union([Type.Literal('ISO9564-4'), Type.Literal('ISO9564-0'), Type.Literal('ISO9564-3')]),
+          { minItems: 1, uniqueItems: true },
+        ),
+      ),
+    ),
     /** 32 random bytes that the software adapter seals its key files with. */
     masterKeyFile: Type.String({ minLength: 1 }),
+    /** Keys held ready for each modulus length that a product uses. */
     iccKeyPoolSize: Type.Integer({ minimum: 0, maximum: 100_000 }),
     /** Every PAN must begin with one of these; each is also the issuer number of an issuer certificate. */
     testPanPrefixes: Type.Array(Type.String({ pattern: '^[0-9]{3,8}$' }), { minItems: 1, uniqueItems: true }),

@@ -7,6 +7,7 @@
 import {
   canonicalCardData,
   DataPreparationError,
+  defaultPinFormats,
   type IccKeySource,
   parseCardDataText,
   preparePlan,
@@ -17,7 +18,7 @@ import {
   type ValidatedCard,
 } from '@cardwright/dataprep';
 import { maskPan } from '@cardwright/domain';
-import { KeyError, type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type IssuerPinFormat, KeyError, type KeyHandle, type KeyPort } from '@cardwright/keys';
 import {
   type FingerprintAnswer,
   type FingerprintRequest,
@@ -38,6 +39,10 @@ export interface PreparationOptions {
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
   readonly testPanPrefixes: readonly string[];
+  /** Issuers that may send data sets they prepared themselves. */
+  readonly emvDataIssuerIds: readonly string[];
+  /** PIN block formats by issuer; an issuer that is not in it may send the default ones. */
+  readonly pinBlockFormats?: Readonly<Record<string, readonly IssuerPinFormat[]>> | undefined;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -72,7 +77,11 @@ export class PreparationService {
     if (plaintext === undefined) return rejected('DATA_JWE_INVALID', 'encryptedData');
     try {
       const today = new Date(this.#options.now());
-      const result = validateCardData(plaintext, profile, today, this.#options.testPanPrefixes);
+      const { testPanPrefixes, emvDataIssuerIds, pinBlockFormats } = this.#options;
+      const result = validateCardData(plaintext, profile, today, testPanPrefixes, {
+        emvData: emvDataIssuerIds.includes(request.issuerId),
+        pinFormats: pinBlockFormats?.[request.issuerId] ?? defaultPinFormats,
+      });
       if (!result.ok) return rejected('DATA_FIELD_INVALID', encryptedField(result.field));
       const fingerprint = await this.#fingerprint(request.issuerId, plaintext);
       if (!fingerprint.ok) return rejected('DATA_FIELD_INVALID', encryptedField(fingerprint.field));
@@ -172,8 +181,9 @@ export class PreparationService {
 /** Faults that the order itself causes become rejections; everything else is the vault's own and is thrown. */
 function rejectionOf(error: unknown): Rejection {
   if (error instanceof DataPreparationError) {
-    return error.field === undefined
-      ? rejected('DATA_PREPARATION_FAILED', 'encryptedData')
+    if (error.field === undefined) return rejected('DATA_PREPARATION_FAILED', 'encryptedData');
+    return error.field.startsWith('paymentApplication.')
+      ? rejected('DATA_KEY_NOT_FOUND', error.field)
       : rejected('DATA_FIELD_INVALID', encryptedField(error.field));
   }
   if (error instanceof KeyError && error.code === 'KEY_NOT_FOUND') {

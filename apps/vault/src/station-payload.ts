@@ -42,6 +42,7 @@ export async function encryptStationPayload(
     design: plan.design,
     isTestCard: plan.isTestCard,
     print: plan.print,
+    ...(plan.stripe !== undefined && { stripe: plan.stripe }),
     verification: plan.verification,
   };
   const plaintext = new TextEncoder().encode(JSON.stringify(payload));

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
+import { pinKeyName } from '@cardwright/dataprep';
 import { type KeySpec, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
 import { ConfigError, wipe } from '@cardwright/runtime';
 import { type VaultConfig } from './config.ts';
@@ -13,7 +14,7 @@ import { type VaultConfig } from './config.ts';
 /** GlobalPlatform's published default card key. */
 const publishedCardKey = Uint8Array.from({ length: 16 }, (_, i) => 0x40 + i);
 
-type MasterKeyUsage = 'IMK-AC' | 'IMK-SMI' | 'IMK-SMC' | 'CVK';
+type MasterKeyUsage = 'IMK-AC' | 'IMK-SMI' | 'IMK-SMC' | 'CVK' | 'PVK';
 const tdes = (usage: MasterKeyUsage): KeySpec => ({ algorithm: 'TDES-2KEY', usage });
 
 const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
@@ -21,10 +22,19 @@ const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
   ['imk-smi/1', tdes('IMK-SMI')],
   ['imk-smc/1', tdes('IMK-SMC')],
   ['cvk/1', tdes('CVK')],
+  ['pvk/1', tdes('PVK')],
   ['kmc-scp02/1', { algorithm: 'TDES-2KEY', usage: 'KMC', value: publishedCardKey }],
   ['kmc-scp03/1', { algorithm: 'AES-128', usage: 'KMC', value: publishedCardKey }],
   ['ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
   ['issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
+  // The second sandbox product shares nothing with the first but the blanks' card keys.
+  ['imk-ac/2', tdes('IMK-AC')],
+  ['imk-smi/2', tdes('IMK-SMI')],
+  ['imk-smc/2', tdes('IMK-SMC')],
+  ['cvk/2', tdes('CVK')],
+  ['pvk/2', tdes('PVK')],
+  ['ca/2', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
+  ['issuer/2', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
   ['seal/1', { algorithm: 'AES-256', usage: 'SEAL' }],
   ['token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }],
 ];
@@ -54,9 +64,12 @@ export async function openVaultKeys(config: VaultConfig, configFile: string): Pr
     const destroyed = new Set(
       keys.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])),
     );
-    for (const [name, spec] of namedKeys) if (!destroyed.has(name)) await keys.ensure(name, spec);
-    for (const issuerId of config.issuerIds) {
-      await keys.ensure(recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' });
+    const ofIssuers = config.issuerIds.flatMap((issuerId) => [
+      [recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' }] as const,
+      [pinKeyName(issuerId, '1'), { algorithm: 'AES-256', usage: 'PIN' }] as const,
+    ]);
+    for (const [name, spec] of [...namedKeys, ...ofIssuers]) {
+      if (!destroyed.has(name)) await keys.ensure(name, spec);
     }
     return keys;
   } finally {

@@ -5,7 +5,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ccd3desProfile, productProfiles } from '@cardwright/dataprep';
+import { productProfiles } from '@cardwright/dataprep';
 import { openIccKeyPool } from '@cardwright/keys';
 import { type Lifecycle, mtlsServerOptions, systemClock } from '@cardwright/runtime';
 import { readVaultConfig } from './config.ts';
@@ -14,6 +14,12 @@ import { monthOf, readSchemeCas } from './scheme-trust.ts';
 import { openVaultKeys } from './vault-keys.ts';
 import { createVaultServer } from './vault-server.ts';
 import { VaultService } from './vault-service.ts';
+
+/** Every modulus length that a product's chips have, once. */
+function iccKeySizes(targetSize: number): { bits: number; targetSize: number }[] {
+  const lengths = new Set(productProfiles.map(({ iccKeyBits }) => iccKeyBits));
+  return Array.from(lengths, (bits) => ({ bits, targetSize }));
+}
 
 /** Starts everything. Returns the origin that the vault listens on. */
 export async function startVault(
@@ -43,16 +49,18 @@ export async function startVault(
     keys,
     sealKey: await keys.find('seal/1'),
     file: join(config.dataFolder, 'icc-keys.sqlite'),
-    bits: ccd3desProfile.iccKeyBits,
+    sizes: iccKeySizes(config.iccKeyPoolSize),
     exponent: 3,
-    targetSize: config.iccKeyPoolSize,
+    onEmpty: (bits) => {
+      logger.event('vault.icc-key-pool-empty', { bits });
+    },
     onFault: (fault) => {
       logger.fault('vault.icc-key-pool-fault', fault);
     },
   });
   onShutdown('icc-key-pool', () => iccKeys.close());
 
-  const { issuerIds, testPanPrefixes, listener, tls } = config;
+  const { issuerIds, testPanPrefixes, pinBlockFormats, listener, tls } = config;
   const service = await VaultService.create({
     keys,
     iccKeys,
@@ -60,6 +68,8 @@ export async function startVault(
     products: productProfiles,
     issuerIds,
     testPanPrefixes,
+    emvDataIssuerIds: config.emvDataIssuerIds ?? [],
+    pinBlockFormats,
     now: () => systemClock.now(),
   });
   const app = createVaultServer({

@@ -3,7 +3,7 @@
  * must be remembered between two calls travels in blobs that only this vault opens.
  */
 import { caPublicKey, confirmCryptogram, type ProductProfile } from '@cardwright/dataprep';
-import { type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type IccKeyPoolStatus, type IssuerPinFormat, type KeyHandle, type KeyPort } from '@cardwright/keys';
 import {
   type FingerprintAnswer,
   type FingerprintRequest,
@@ -31,6 +31,15 @@ import { recipientKeyName } from './vault-keys.ts';
 export interface IccKeys {
   take(bits: number): Promise<KeyHandle>;
   size(): number;
+  status(): readonly IccKeyPoolStatus[];
+}
+
+export interface VaultHealth {
+  readonly status: 'ok';
+  readonly keyAdapter: string;
+  readonly iccKeysReady: number;
+  /** By modulus length: what is ready, what was taken, what had to be made while somebody waited. */
+  readonly iccKeyPools: readonly IccKeyPoolStatus[];
 }
 
 export interface VaultServiceOptions {
@@ -40,6 +49,8 @@ export interface VaultServiceOptions {
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
   readonly testPanPrefixes: readonly string[];
+  readonly emvDataIssuerIds: readonly string[];
+  readonly pinBlockFormats?: Readonly<Record<string, readonly IssuerPinFormat[]>> | undefined;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -120,8 +131,13 @@ export class VaultService {
     };
   }
 
-  health(): Promise<{ status: 'ok'; keyAdapter: string; iccKeysReady: number }> {
+  health(): Promise<VaultHealth> {
     const { keys, iccKeys } = this.#options;
-    return Promise.resolve({ status: 'ok', keyAdapter: keys.adapter, iccKeysReady: iccKeys.size() });
+    return Promise.resolve({
+      status: 'ok',
+      keyAdapter: keys.adapter,
+      iccKeysReady: iccKeys.size(),
+      iccKeyPools: iccKeys.status(),
+    });
   }
 }

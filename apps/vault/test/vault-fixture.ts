@@ -49,6 +49,7 @@ export async function makeVaultFolder(changes: Record<string, unknown> = {}): Pr
     tls: { certFile: 'vault.pem', keyFile: 'vault.key' },
     allowedClientThumbprints: [client.thumbprint],
     issuerIds: [issuerId, 'ISS0000002'],
+    emvDataIssuerIds: ['ISS0000002'],
     masterKeyFile: 'master.key',
     iccKeyPoolSize: 2,
     testPanPrefixes: ['999900'],

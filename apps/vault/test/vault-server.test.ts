@@ -175,7 +175,7 @@ describe('preparing an order', () => {
     for (const [data, field] of [
       [{ ...cardData, exp: '0629' }, 'encryptedData.exp'],
       [{ ...cardData, pin: '1234' }, 'encryptedData.pin'],
-      [{ ...cardData, pinBlock: {} }, 'encryptedData.pinBlock'],
+      [{ ...cardData, pinBlock: {} }, 'encryptedData.pinBlock.format'],
       [{ ...cardData, encodedName: undefined }, 'encryptedData.encodedName'],
       [{ ...cardData, [pan]: 1 }, 'encryptedData'],
       ['not json', 'encryptedData'],
@@ -183,6 +183,25 @@ describe('preparing an order', () => {
     ] as const) {
       assert.deepEqual(await rejection(data), { result: 'rejected', errorCode: 'DATA_FIELD_INVALID', field });
     }
+  });
+
+  it('takes data sets that the issuer prepared from the issuers that may send them, and from no other', async () => {
+    const data = { ...cardData, emvData: { profile: 'ccd-3des', dgis: { '8000': '00'.repeat(48) } } };
+    assert.deepEqual(await rejection(data), {
+      result: 'rejected',
+      errorCode: 'DATA_FIELD_INVALID',
+      field: 'encryptedData.emvData',
+    });
+    const permitted = {
+      issuerId: 'ISS0000002',
+      encryptedData: await encryptCardData(vault, data, 'ISS0000002'),
+    };
+    const answer = await vault.post(vaultPaths.prepare, await prepareRequest(vault, data, permitted));
+    assert.deepEqual(answer.json, {
+      result: 'rejected',
+      errorCode: 'DATA_FIELD_INVALID',
+      field: 'encryptedData.emvData.dgis.8000',
+    });
   });
 
   it('names the key index, configuration, product or issuer that does not exist', async () => {

@@ -5,6 +5,7 @@
  * personalization data again; only the counters and flags of a payment application change afterwards.
  */
 import { type DolEntry } from '@cardwright/emv';
+import { type CryptogramVersion } from './cryptogram-version.ts';
 import { type CrtPrivateKey } from './crt-private-key.ts';
 import { type RecordFiles } from './record-files.ts';
 
@@ -29,7 +30,8 @@ export interface PaymentContents {
   readonly gpoResponse: Uint8Array;
   /** Master key for application cryptograms, 16 bytes. */
   readonly acMasterKey: Uint8Array;
-  /** CCD issuer application data, 32 bytes, with room for the CVR. */
+  readonly cryptogramVersion: CryptogramVersion;
+  /** Issuer application data of that version, with room for the CVR. */
   readonly defaultIad: Uint8Array;
   readonly signingKey: CrtPrivateKey | undefined;
   /** Offline PIN block in format 2; absent on a card without offline PIN. */

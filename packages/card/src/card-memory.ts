@@ -31,7 +31,8 @@ export interface StaticKeySet {
   readonly dek: Uint8Array;
 }
 
-export type ApplicationKind = 'directory' | 'payment';
+/** A directory, or a payment application: CCD, or VSDC-like with cryptogram version number 18. */
+export type ApplicationKind = 'directory' | 'payment-ccd' | 'payment-vsdc';
 
 export interface ApplicationInstance {
   readonly aid: Uint8Array;
@@ -60,12 +61,14 @@ export const ISD_AID = unhex('A000000151000000');
 const PSE_AID = new TextEncoder().encode('1PAY.SYS.DDF01');
 const PPSE_AID = new TextEncoder().encode('2PAY.SYS.DDF01');
 export const REFERENCE_APPLICATION_AID = unhex('F0434152440001');
+export const VSDC_APPLICATION_AID = unhex('F0434152440002');
 
 /** The load file in ROM, and its modules: what INSTALL [for install] may instantiate. */
 export const LOAD_FILE_AID = unhex('F0434152445000');
 export const MODULES: readonly { readonly aid: Uint8Array; readonly kind: ApplicationKind }[] = [
   { aid: unhex('F043415244500001'), kind: 'directory' },
-  { aid: unhex('F043415244500002'), kind: 'payment' },
+  { aid: unhex('F043415244500002'), kind: 'payment-ccd' },
+  { aid: unhex('F043415244500003'), kind: 'payment-vsdc' },
 ];
 
 /** After so many failed EXTERNAL AUTHENTICATE in a row the security domain stays shut. */
@@ -82,7 +85,7 @@ export function findInstance(memory: CardMemory, aid: Uint8Array): ApplicationIn
 }
 
 /**
- * The memory of a blank: three selectable instances, diversified keys, CPLC with this chip's serial.
+ * The memory of a blank: two directories and both payment applications, selectable; a host personalizes one of them; diversified keys, CPLC with this chip's serial.
  *
  * @param blank.serial 4 to 6 bytes; the last four are the IC serial number (and the CSN of the key data), what
  *   precedes them is the batch.
@@ -109,7 +112,8 @@ export function blankCardMemory(blank: {
     instances: [
       newInstance(PSE_AID, 'directory'),
       newInstance(PPSE_AID, 'directory'),
-      newInstance(REFERENCE_APPLICATION_AID, 'payment'),
+      newInstance(REFERENCE_APPLICATION_AID, 'payment-ccd'),
+      newInstance(VSDC_APPLICATION_AID, 'payment-vsdc'),
     ],
   };
 }

@@ -1,11 +1,11 @@
 /**
- * The card's own decision in GENERATE AC, and how it words it: CID, CVR and IAD in the CCD layout (EMV Book 3,
- * annexes C7 and C9).
+ * The card's own decision in GENERATE AC, and how it words it: CID and CVR in the CCD layout (EMV Book 3, annexes
+ * C7 and C9).
  *
  * Invariants: the card never answers with more than it was asked for (TC > ARQC > AAC); a transaction that went
  * online is approved only by a verified issuer answer, or offline when the terminal says it could not go online.
  */
-import { concatBytes, hex } from '@cardwright/emv';
+import { hex } from '@cardwright/emv';
 
 export type CryptogramType = 'AAC' | 'TC' | 'ARQC';
 
@@ -67,7 +67,7 @@ export function decideSecondCryptogram(
 }
 
 /** Everything the card verification results report. */
-interface VerificationFacts {
+export interface VerificationFacts {
   readonly first: CryptogramType;
   readonly second: 'AAC' | 'TC' | 'not-requested';
   readonly isCdaPerformed: boolean;
@@ -80,10 +80,10 @@ interface VerificationFacts {
   readonly goesOnlineNext: boolean;
 }
 
-const FIRST_BITS: Readonly<Record<CryptogramType, number>> = { AAC: 0x00, TC: 0x10, ARQC: 0x20 };
-const SECOND_BITS = { AAC: 0x00, TC: 0x40, 'not-requested': 0x80 } as const;
+export const FIRST_BITS: Readonly<Record<CryptogramType, number>> = { AAC: 0x00, TC: 0x10, ARQC: 0x20 };
+export const SECOND_BITS = { AAC: 0x00, TC: 0x40, 'not-requested': 0x80 } as const;
 
-/** The five bytes of card verification results. */
+/** The five bytes of card verification results in the CCD layout. */
 export function cardVerificationResults(facts: VerificationFacts): Uint8Array {
   const { issuer, risk } = facts;
   const isUnableToGoOnline = issuer?.kind === 'not-received' && issuer.isUnableToGoOnline;
@@ -104,17 +104,6 @@ export function cardVerificationResults(facts: VerificationFacts): Uint8Array {
       bit(7, risk.offlineTransactions > risk.upperOfflineLimit),
     bit(2, facts.goesOnlineNext) | bit(1, isUnableToGoOnline),
     0x00,
-  );
-}
-
-const IAD_CVR_OFFSET = 3;
-
-/** The default IAD with these CVR in their place. */
-export function issuerApplicationData(defaultIad: Uint8Array, cvr: Uint8Array): Uint8Array {
-  return concatBytes(
-    defaultIad.subarray(0, IAD_CVR_OFFSET),
-    cvr,
-    defaultIad.subarray(IAD_CVR_OFFSET + cvr.length),
   );
 }
 
@@ -148,6 +137,7 @@ export function isUnableToGoOnline(authorizationResponseCode: Uint8Array): boole
   return code === '5933' || code === '5A33'; // Y3, Z3
 }
 
-function bit(number: number, isSet: boolean): number {
+/** A bit by its number in a byte, 1 to 8. */
+export function bit(number: number, isSet: boolean): number {
   return isSet ? 1 << (number - 1) : 0;
 }

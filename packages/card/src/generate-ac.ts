@@ -26,14 +26,13 @@ import {
   type IssuerOrders,
   type RiskFacts,
   CRYPTOGRAM_CODE,
-  cardVerificationResults,
   decideFirstCryptogram,
   decideSecondCryptogram,
   isUnableToGoOnline,
-  issuerApplicationData,
   issuerOrders,
   requestedCryptogram,
 } from './cryptogram-decision.ts';
+import { issuerApplicationData } from './cryptogram-version.ts';
 import { type CrtPrivateKey, signBlock } from './crt-private-key.ts';
 import {
   type InitiatedTransaction,
@@ -96,7 +95,7 @@ function first(
   const risk = riskFacts(contents, transaction);
   const type = decideFirstCryptogram(request.type, risk);
   const signingKey = signingKeyFor(contents, request.isCda, type, services);
-  const cvr = cardVerificationResults({
+  const iad = issuerApplicationData(contents.cryptogramVersion, contents.defaultIad, {
     ...transactionFacts(contents, transaction),
     first: type,
     second: 'not-requested',
@@ -104,7 +103,6 @@ function first(
     issuer: undefined,
     risk,
   });
-  const iad = issuerApplicationData(contents.defaultIad, cvr);
   const sessionKey = deriveCsk(contents.acMasterKey, atcDiversifier(counters.atc));
   const cryptogram = cryptogramOver(contents, sessionKey, cdol1Data, iad);
   const response = answer(contents, { type, cryptogram, iad, signingKey }, services, {
@@ -141,7 +139,7 @@ function second(
   const blockOrder = verdict.orders === undefined ? undefined : obey(contents, verdict.orders);
   counters.isLastOnlineIncomplete = false;
   const signingKey = signingKeyFor(contents, request.isCda, type, services);
-  const cvr = cardVerificationResults({
+  const iad = issuerApplicationData(contents.cryptogramVersion, contents.defaultIad, {
     ...transactionFacts(contents, transaction),
     first: 'ARQC',
     second: type,
@@ -149,7 +147,6 @@ function second(
     issuer: verdict.authentication,
     risk,
   });
-  const iad = issuerApplicationData(contents.defaultIad, cvr);
   const cryptogram = cryptogramOver(
     contents,
     transaction.sessionKey,

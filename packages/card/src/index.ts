@@ -1,6 +1,10 @@
 /** A virtual EMV card with GlobalPlatform personalization, in process or behind a vpcd reader. */
 export { type CardKnobs, type StoreDataFault } from './card-knobs.ts';
-export { type SecureChannelProtocol, REFERENCE_APPLICATION_AID } from './card-memory.ts';
+export {
+  type SecureChannelProtocol,
+  REFERENCE_APPLICATION_AID,
+  VSDC_APPLICATION_AID,
+} from './card-memory.ts';
 export { VirtualCardError, type VirtualCardErrorCode } from './virtual-card-error.ts';
 export {
   type CardInspection,

@@ -15,9 +15,11 @@ import {
   unhex,
 } from '@cardwright/emv';
 import { type ApplicationContents, type PaymentContents } from './application-contents.ts';
-import { type ApplicationInstance } from './card-memory.ts';
+import { type ApplicationInstance, type ApplicationKind } from './card-memory.ts';
+import { type CryptogramVersion, isIadOf } from './cryptogram-version.ts';
 import { type CrtPrivateKey, crtPrivateKeyOf } from './crt-private-key.ts';
-import { RecordFiles, recordPlace } from './record-files.ts';
+import { recordDgiPlace } from './personalization-dgi.ts';
+import { RecordFiles } from './record-files.ts';
 import { type StatusWord, SW } from './status-word.ts';
 
 type CompletionDecision =
@@ -36,9 +38,6 @@ class Incompletion extends Error {
   }
 }
 
-const CCD_IAD_BYTES = 32;
-const CCD_LENGTH_INDICATOR = 0x0f;
-const CCI_TDES = 0xa5;
 const AIP_DDA = 0x20;
 const AIP_CDA = 0x01;
 const NO_OFFLINE_LIMIT = 0;
@@ -48,7 +47,9 @@ const DEFAULT_PIN_TRIES = 3;
 export function decideCompletion(instance: ApplicationInstance): CompletionDecision {
   try {
     const contents =
-      instance.kind === 'directory' ? directoryContents(instance.staged) : paymentContents(instance.staged);
+      instance.kind === 'directory'
+        ? directoryContents(instance.staged)
+        : paymentContents(instance.kind, instance.staged);
     return { ok: true, contents };
   } catch (error) {
     if (error instanceof Incompletion) return { ok: false, statusWord: error.statusWord };
@@ -72,23 +73,39 @@ export function wipeStaged(instance: ApplicationInstance): void {
 
 function directoryContents(staged: Staged): ApplicationContents {
   const fciTemplate = fciTemplateOf(staged);
-  const records = recordsOf(staged);
+  const records = recordsOf('directory', staged);
   const sfi = findTag(parseTlv(fciTemplate), '88')?.value[0];
   if (sfi !== undefined && !records.has(sfi, 1)) throw new Incompletion(SW.parametersWrong);
   return { kind: 'directory', fciTemplate, records };
 }
 
-function paymentContents(staged: Staged): PaymentContents {
+/** Where each kind of payment application keeps its internal data, and which tags its offline limits have. */
+const DIALECTS = {
+  'payment-ccd': {
+    version: 'CCI-A5',
+    internal: { mandatory: '3000', optional: '3001' },
+    limits: ['9F14', '9F23'],
+  },
+  'payment-vsdc': {
+    version: 'CVN-18',
+    internal: { mandatory: '0D01', optional: '0E01' },
+    limits: ['9F58', '9F59'],
+  },
+} as const;
+type PaymentKind = keyof typeof DIALECTS;
+
+function paymentContents(kind: PaymentKind, staged: Staged): PaymentContents {
+  const { version, internal: place, limits } = DIALECTS[kind];
   const fciTemplate = fciTemplateOf(staged);
   const gpoResponse = mandatory(staged, '9104').slice();
   const gpo = parseTlv(gpoResponse);
   const aip = requireLength(findTag(gpo, '82')?.value, 2);
-  const records = recordsOf(staged);
+  const records = recordsOf(kind, staged);
   requireFiles(records, findTag(gpo, '94')?.value);
   const recordNodes = parseTlv(concatRecords(records));
   const keys = mandatory(staged, '8000');
   mandatory(staged, '9000');
-  const internal = internalData(staged);
+  const internal = internalData(staged, place);
   const pinTries = staged.get('9010');
   return {
     kind: 'payment',
@@ -101,15 +118,16 @@ function paymentContents(staged: Staged): PaymentContents {
     aip,
     gpoResponse,
     acMasterKey: keys.slice(0, 16),
-    defaultIad: iadOf(findTag(parseTlv(mandatory(staged, '9200')), '9F10')?.value),
+    cryptogramVersion: version,
+    defaultIad: iadOf(version, findTag(parseTlv(mandatory(staged, '9200')), '9F10')?.value),
     signingKey: signingKeyOf(staged, aip),
     referencePin: staged.get('8010')?.slice(),
     pinTryLimit: pinTries?.[1] ?? DEFAULT_PIN_TRIES,
-    lowerOfflineLimit: internal('9F14')?.[0] ?? NO_OFFLINE_LIMIT,
-    upperOfflineLimit: internal('9F23')?.[0] ?? NO_OFFLINE_LIMIT,
+    lowerOfflineLimit: internal(limits[0])?.[0] ?? NO_OFFLINE_LIMIT,
+    upperOfflineLimit: internal(limits[1])?.[0] ?? NO_OFFLINE_LIMIT,
     logFormat: internal('9F4F'),
     counters: {
-      atc: toNumber(requireLength(internal('9F36'), 2)),
+      atc: toNumber(requireLength(internal('9F36') ?? defaultAtc(kind), 2)),
       lastOnlineAtc: 0,
       pinTriesLeft: pinTries?.[0] ?? DEFAULT_PIN_TRIES,
       isLastOnlineIncomplete: false,
@@ -131,10 +149,15 @@ function fciTemplateOf(staged: Staged): Uint8Array {
   return tlv('A5', node.value);
 }
 
-function recordsOf(staged: Staged): RecordFiles {
+/** A VSDC-like card counts from zero unless told otherwise; a CCD card is told. */
+function defaultAtc(kind: PaymentKind): Uint8Array | undefined {
+  return kind === 'payment-vsdc' ? new Uint8Array(2) : undefined;
+}
+
+function recordsOf(kind: ApplicationKind, staged: Staged): RecordFiles {
   const records = new RecordFiles();
   for (const [id, value] of staged) {
-    const place = recordPlace(id);
+    const place = recordDgiPlace(kind, id);
     if (place !== undefined) records.store(place.sfi, place.record, value.slice());
   }
   return records;
@@ -160,10 +183,13 @@ function concatRecords(records: RecordFiles): Uint8Array {
   return concatBytes(...values);
 }
 
-/** Looks tags up in the internal data of 3000, then 3001. */
-function internalData(staged: Staged): (tag: string) => Uint8Array | undefined {
-  const common = parseTlv(mandatory(staged, '3000'));
-  const own = staged.get('3001');
+/** Looks tags up in the two DGIs of internal data, one after the other. */
+function internalData(
+  staged: Staged,
+  place: { readonly mandatory: string; readonly optional: string },
+): (tag: string) => Uint8Array | undefined {
+  const common = parseTlv(mandatory(staged, place.mandatory));
+  const own = staged.get(place.optional);
   const nodes = own === undefined ? common : [...common, ...parseTlv(own)];
   return (tag) => findTag(nodes, tag)?.value.slice();
 }
@@ -177,12 +203,10 @@ function mandatoryDol(value: Uint8Array | undefined): DolEntry[] {
   return parseDol(value);
 }
 
-/** Only the CCD layout with 3DES cryptograms: 0F | CCI | DKI | CVR 5 | counters 8 | 0F | discretionary 15. */
-function iadOf(value: Uint8Array | undefined): Uint8Array {
-  const iad = requireLength(value, CCD_IAD_BYTES);
-  const isCcd = iad[0] === CCD_LENGTH_INDICATOR && iad[1] === CCI_TDES && iad[16] === CCD_LENGTH_INDICATOR;
-  if (!isCcd) throw new Incompletion(SW.dataWrong);
-  return iad;
+function iadOf(version: CryptogramVersion, value: Uint8Array | undefined): Uint8Array {
+  if (value === undefined) throw new Incompletion(SW.parametersWrong);
+  if (!isIadOf(version, value)) throw new Incompletion(SW.dataWrong);
+  return value.slice();
 }
 
 /** The RSA key must be there when the AIP promises DDA or CDA, and must be whole in any case. */

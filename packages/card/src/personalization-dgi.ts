@@ -31,18 +31,38 @@ const DIRECTORY_RULES: ReadonlyMap<string, DgiRule> = new Map([
   ['7FFF', { isSecret: false, isValid: () => true }],
 ]);
 
-const PAYMENT_RULES: ReadonlyMap<string, DgiRule> = new Map<string, DgiRule>([
+const PAYMENT_RULES: readonly (readonly [string, DgiRule])[] = [
   ...DIRECTORY_RULES,
   ['9104', template],
   ['9200', template],
-  ['3000', template],
-  ['3001', template],
   ['8000', { isSecret: true, isValid: (value) => value.length === APPLICATION_KEYS * KEY_BYTES }],
   ['9000', { isSecret: false, isValid: (value) => value.length === APPLICATION_KEYS * KCV_BYTES }],
   ['8010', { isSecret: true, isValid: isPinBlock }],
   ['9010', { isSecret: false, isValid: isPinTryData }],
   ...CRT_DGIS.map((id): [string, DgiRule] => [id, rsaComponent]),
-]);
+];
+
+/** Internal data of VSDC-like applications; by their identifiers alone they would be records. */
+const VSDC_INTERNAL_DGIS = ['0D01', '0E01'] as const;
+
+const RULES: Readonly<Record<ApplicationKind, ReadonlyMap<string, DgiRule>>> = {
+  directory: DIRECTORY_RULES,
+  'payment-ccd': new Map([...PAYMENT_RULES, ['3000', template], ['3001', template]]),
+  'payment-vsdc': new Map([
+    ...PAYMENT_RULES,
+    ['9103', template],
+    ...VSDC_INTERNAL_DGIS.map((id): [string, DgiRule] => [id, template]),
+  ]),
+};
+
+/** Where a record DGI of this kind of application belongs; undefined for DGIs that are no records there. */
+export function recordDgiPlace(
+  kind: ApplicationKind,
+  id: string,
+): { sfi: number; record: number } | undefined {
+  if (kind === 'payment-vsdc' && VSDC_INTERNAL_DGIS.some((internal) => internal === id)) return undefined;
+  return recordPlace(id);
+}
 
 /**
  * Stages one received DGI.
@@ -66,11 +86,11 @@ export function stageDgi(instance: ApplicationInstance, dgi: ReceivedDgi): Statu
 }
 
 function ruleOf(kind: ApplicationKind, id: string): DgiRule | undefined {
-  const place = recordPlace(id);
+  const place = recordDgiPlace(kind, id);
   if (place !== undefined) {
     return { isSecret: false, isValid: (value) => isRecordValue(place.sfi, value) };
   }
-  return (kind === 'directory' ? DIRECTORY_RULES : PAYMENT_RULES).get(id);
+  return RULES[kind].get(id);
 }
 
 /** RSA components come with 80 padding, a PIN block only where the cipher block is longer than it is. */

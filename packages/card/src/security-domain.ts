@@ -22,8 +22,7 @@ import {
   readStatus,
 } from './content-management.ts';
 import { decideCompletion, performCompletion, wipeStaged } from './personalization-completion.ts';
-import { stageDgi } from './personalization-dgi.ts';
-import { recordPlace } from './record-files.ts';
+import { recordDgiPlace, stageDgi } from './personalization-dgi.ts';
 import { beginScp02 } from './secure-channel-scp02.ts';
 import { beginScp03 } from './secure-channel-scp03.ts';
 import {
@@ -253,9 +252,9 @@ export class SecurityDomain {
   /** The DGI as it reaches the memory: unchanged, unless the card was told to spoil its first record. */
   #asStored(instance: ApplicationInstance, dgi: ReceivedDgi): ReceivedDgi {
     const isFirstRecord =
-      instance.kind === 'payment' &&
-      recordPlace(dgi.id) !== undefined &&
-      ![...instance.staged.keys()].some((id) => recordPlace(id) !== undefined);
+      instance.kind !== 'directory' &&
+      recordDgiPlace(instance.kind, dgi.id) !== undefined &&
+      ![...instance.staged.keys()].some((id) => recordDgiPlace(instance.kind, id) !== undefined);
     if (this.#services.knobs.corruptsRecord !== true || !isFirstRecord) return dgi;
     const value = dgi.value.slice();
     value[value.length - 1] = (value.at(-1) ?? 0) ^ 0x01;

@@ -192,8 +192,8 @@ class ChipCard implements VirtualCard {
     this.#storeDataCount += 1;
     const planned = this.#knobs.storeDataFault;
     if (planned === undefined || this.#isStoreDataFaultSpent) return undefined;
-    const isFinalBlock =
-      (command.p1 & 0x80) !== 0 && this.#securityDomain.personalizationTarget?.kind === 'payment';
+    const target = this.#securityDomain.personalizationTarget;
+    const isFinalBlock = (command.p1 & 0x80) !== 0 && target !== undefined && target.kind !== 'directory';
     if (planned.block === 'last' ? !isFinalBlock : planned.block !== count) return undefined;
     this.#isStoreDataFaultSpent = true;
     return planned.effect;

@@ -132,6 +132,7 @@ describe('selecting and starting a transaction', () => {
   it('offers the next occurrence of a partial name until there is none', () => {
     const { card } = personalized();
     assert.equal(select(card, 'F043415244').sw, '9000');
+    assert.ok(send(card, '00A4040205F04341524400').data.includes('8407F0434152440002'));
     assert.equal(send(card, '00A4040205F04341524400').sw, '6A82');
     assert.equal(send(card, '00A4040105F04341524400').sw, '6A86');
   });

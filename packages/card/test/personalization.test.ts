@@ -36,12 +36,12 @@ function withDgi(
 
 for (const protocol of PROTOCOLS) {
   describe(`personalization over ${protocol}`, () => {
-    it('makes all three instances PERSONALIZED and survives a reset', () => {
+    it('makes the three instances it names PERSONALIZED, leaves the other application, and survives a reset', () => {
       const card = makeBlank(protocol);
       personalize(card, makeCardData({ pin: '4524' }));
       assert.deepEqual(
         card.inspect().applications.map(({ lifeCycle }) => lifeCycle),
-        ['PERSONALIZED', 'PERSONALIZED', 'PERSONALIZED'],
+        ['PERSONALIZED', 'PERSONALIZED', 'PERSONALIZED', 'SELECTABLE'],
       );
       assert.equal(send(card, '80A8000002830000').sw, '6D00');
       assert.equal(select(card, APPLICATION).sw, '9000');

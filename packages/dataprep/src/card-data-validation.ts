@@ -6,11 +6,26 @@
  * repeated only when they cannot hide data; a clear PIN is refused before anything else is looked at.
  */
 import { isLuhnValid } from '@cardwright/domain';
-import { CardData, check, parseStrictJson } from '@cardwright/protocol';
+import { type IssuerPinFormat } from '@cardwright/keys';
+import { CardData, check, normalizeKeyIndex, parseStrictJson } from '@cardwright/protocol';
 import { isCardDate, lastDayOfMonth, readExpiry, yymmdd } from './card-date.ts';
 import { encodeNameByRule, isEncodedName, isPrintableName } from './character-set.ts';
+import { validatePreparedData } from './issuer-prepared-data.ts';
 import { type ProductProfile } from './product-profile.ts';
-import { nameOfTrack1, readTracks, type Tracks } from './track-data.ts';
+import { fixedTrackLength, stripeNeeds, stripeOverflow } from './stripe-data.ts';
+import { nameOfTrack1, readTracks, trackLimits, type Tracks } from './track-data.ts';
+
+/** An enciphered PIN block as the issuer sent it; only its form is known to be right. */
+export interface ValidatedPinBlock {
+  readonly format: IssuerPinFormat;
+  /** Upper-case hexadecimal. */
+  readonly value: string;
+  /** Normalised (`normalizeKeyIndex`). */
+  readonly keyIndex: string;
+}
+
+/** Format 4 alone needs no decision: formats 0 and 3 under 3DES are an issuer's exception (OD-3.8). */
+export const defaultPinFormats: readonly IssuerPinFormat[] = ['ISO9564-4'];
 
 /** Card data as the rest of data preparation uses it: every field checked, defaults filled in. */
 export interface ValidatedCard {
@@ -30,7 +45,10 @@ export interface ValidatedCard {
   readonly pvv?: string;
   readonly paymentAccountReference?: string;
   readonly tracks: Tracks;
+  readonly pinBlock?: ValidatedPinBlock;
   readonly isTestCard: boolean;
+  /** DGIs that the issuer prepared (`emvData`), checked against the profile. */
+  readonly preparedDgis?: ReadonlyMap<string, Uint8Array>;
 }
 
 export type CardDataResult =
@@ -55,27 +73,39 @@ export function parseCardDataText(
   return { ok: true, value: parsed.value };
 }
 
+/** What an issuer may send beyond what every issuer may. All off by default. */
+export interface IssuerPermissions {
+  /** Data prepared by the issuer itself (`emvData`). */
+  readonly emvData?: boolean;
+  /** Formats of PIN blocks; default: `defaultPinFormats`. */
+  readonly pinFormats?: readonly IssuerPinFormat[];
+}
+
 /**
  * Judges decrypted card data for a product.
  *
  * @param plaintext the decrypted bytes; the caller wipes them
  * @param today decides which expiry is past, and the default effective date (UTC)
  * @param testPrefixes PAN prefixes of this environment; when not empty, every other PAN is refused
+ * @param permissions what this issuer may send
  */
 export function validateCardData(
   plaintext: Uint8Array,
   profile: ProductProfile,
   today: Date,
   testPrefixes: readonly string[],
+  permissions: IssuerPermissions = {},
 ): CardDataResult {
   const parsed = parseCardDataText(plaintext);
   if (!parsed.ok) return refused(parsed.field);
   const pinPath = findPin(parsed.value, '');
   if (pinPath !== undefined) return refused(safeFieldName(pinPath));
-  if (isObject(parsed.value) && Object.hasOwn(parsed.value, 'pinBlock')) return refused('pinBlock');
+  const hasEmvData = isObject(parsed.value) && Object.hasOwn(parsed.value, 'emvData');
+  if (hasEmvData && permissions.emvData !== true) return refused('emvData');
   const checked = check(CardData, parsed.value);
   if (!checked.ok) return refused(safeFieldName(checked.field));
-  return validateMembers(checked.value, profile, today, testPrefixes);
+  const { pinFormats = defaultPinFormats } = permissions;
+  return validateMembers(checked.value, profile, today, testPrefixes, pinFormats);
 }
 
 function validateMembers(
@@ -83,6 +113,7 @@ function validateMembers(
   profile: ProductProfile,
   today: Date,
   testPrefixes: readonly string[],
+  pinFormats: readonly IssuerPinFormat[],
 ): CardDataResult {
   const { pan } = data;
   const isTestCard = testPrefixes.some((prefix) => pan.startsWith(prefix));
@@ -96,12 +127,25 @@ function validateMembers(
 
   const given = readTracks(data.trackData ?? {}, pan);
   if (!given.ok) return refused(`trackData.${given.track}`);
+  if (data.trackData !== undefined && profile.stripe === undefined) return refused('trackData');
   const names = readNames(data, given.tracks, profile);
   if (!names.ok) return refused(names.field);
 
-  if (data.cvv2 === undefined && profile.print.printsSecurityCode) return refused('cvv2');
+  const overflow = overflowOf(profile, pan, names.names.encodedName, given.tracks);
+  if (overflow !== undefined) return refused(overflow);
+
+  const needsSecurityCode =
+    profile.print.printsSecurityCode && profile.print.computedSecurityCode === undefined;
+  if (data.cvv2 === undefined && needsSecurityCode) return refused('cvv2');
   // The stripe value must not be derivable from what is printed.
   if (data.cvv1 !== undefined && data.cvv1 === data.cvv2) return refused('cvv2');
+
+  const panSequenceNumber = data.panSequenceNumber ?? '00';
+  const identity = { pan, expiry, expirationDate, panSequenceNumber };
+  const prepared = data.emvData && validatePreparedData(data.emvData, profile, identity);
+  if (prepared?.ok === false) return refused(prepared.field);
+  const pin = readPinBlock(data, profile, given.tracks, pinFormats);
+  if (!pin.ok) return refused(pin.field);
 
   return {
     ok: true,
@@ -110,7 +154,7 @@ function validateMembers(
       expiry,
       expirationDate,
       effectiveDate,
-      panSequenceNumber: data.panSequenceNumber ?? '00',
+      panSequenceNumber,
       ...names.names,
       ...(data.cvv1 !== undefined && { cvv1: data.cvv1 }),
       ...(data.cvv2 !== undefined && profile.print.printsSecurityCode && { securityCode: data.cvv2 }),
@@ -119,9 +163,49 @@ function validateMembers(
         paymentAccountReference: data.paymentAccountReference,
       }),
       tracks: given.tracks,
+      ...(prepared !== undefined && { preparedDgis: prepared.dgis }),
+      ...(pin.pinBlock !== undefined && { pinBlock: pin.pinBlock }),
       isTestCard,
     },
   };
+}
+
+type PinBlockReading =
+  | { readonly ok: true; readonly pinBlock?: ValidatedPinBlock }
+  | { readonly ok: false; readonly field: string };
+
+/** The PIN block's form (OD-3.8), and that the card has a place for what is made of it. */
+function readPinBlock(
+  { pinBlock, pvv }: CardData,
+  profile: ProductProfile,
+  tracks: Tracks,
+  pinFormats: readonly IssuerPinFormat[],
+): PinBlockReading {
+  const needsPvv = stripeNeeds(profile, { tracks }).pvv && pvv === undefined;
+  if (pinBlock === undefined) {
+    if (profile.pin?.isRequired === true) return { ok: false, field: 'pinBlock' };
+    return needsPvv ? { ok: false, field: 'pvv' } : { ok: true };
+  }
+  // A PIN that goes nowhere would make another card than the one ordered.
+  if (profile.pin === undefined && !needsPvv) return { ok: false, field: 'pinBlock' };
+  const { value, keyIndex } = pinBlock;
+  const format = pinFormats.find((allowed) => allowed === pinBlock.format);
+  if (format === undefined) return { ok: false, field: 'pinBlock.format' };
+  const digits = format === 'ISO9564-4' ? 32 : 16;
+  if (value.length !== digits || !/^[0-9A-F]+$/.test(value)) return { ok: false, field: 'pinBlock.value' };
+  return { ok: true, pinBlock: { format, value, keyIndex: normalizeKeyIndex(keyIndex) } };
+}
+
+/** The member that makes a track, on the stripe or in the chip, longer than it may be. */
+function overflowOf(
+  profile: ProductProfile,
+  pan: string,
+  encodedName: string,
+  tracks: Tracks,
+): string | undefined {
+  const chip = profile.chipDiscretionary.reduce((sum, part) => sum + (part === 'icvv' ? 3 : part.length), 0);
+  if (fixedTrackLength.track2 + pan.length + chip > trackLimits.track2) return 'pan';
+  return stripeOverflow(profile, { pan, encodedName, tracks });
 }
 
 function isPanAllowed(pan: string, profile: ProductProfile): boolean {

@@ -12,7 +12,6 @@ import {
   issuerCertificateBlock,
   recoverIccCertificate,
   recoverIssuerCertificate,
-  tlv,
   unhex,
 } from '@cardwright/emv';
 import { type KeyHandle, type KeyPort, type RsaPublicKey } from '@cardwright/keys';
@@ -206,22 +205,18 @@ function recoversTo(
   return recovered.ok && hex(recovered.key.modulus) === hex(key.modulus);
 }
 
-/** File 2: what a terminal needs to authenticate the card offline. */
-export function certificateObjects(
-  ddol: string,
+/** What a terminal needs to authenticate the card offline, by tag; a remainder only where there is one. */
+export function certificateValues(
   issuer: IssuerCertificate,
   icc: IccCertificate,
-): Uint8Array[] {
+): (readonly [tag: string, value: Uint8Array])[] {
   return [
-    tlv('8F', unhex(issuer.caIndex)),
-    tlv('90', unhex(issuer.certificate)),
-    ...(issuer.remainder === '' ? [] : [tlv('92', unhex(issuer.remainder))]),
-    tlv('9F32', unhex(issuer.issuerExponent)),
-    tlv('9F46', icc.certificate),
-    tlv('9F47', icc.exponent),
-    ...(icc.remainder.length === 0 ? [] : [tlv('9F48', icc.remainder)]),
-    tlv('9F49', unhex(ddol)),
-    // The AIP is signed with the records.
-    tlv('9F4A', unhex('82')),
+    ['8F', unhex(issuer.caIndex)],
+    ['90', unhex(issuer.certificate)],
+    ...(issuer.remainder === '' ? [] : [['92', unhex(issuer.remainder)] as const]),
+    ['9F32', unhex(issuer.issuerExponent)],
+    ['9F46', icc.certificate],
+    ['9F47', icc.exponent],
+    ...(icc.remainder.length === 0 ? [] : [['9F48', icc.remainder] as const]),
   ];
 }

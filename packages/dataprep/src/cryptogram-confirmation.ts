@@ -12,7 +12,6 @@ import { withCryptogramKey } from './application-keys.ts';
 import { type Plan } from './plan.ts';
 
 const refused = (reason: string): CryptogramVerdict => ({ confirmed: false, reason });
-const maxIadBytes = 32;
 
 /** First rule that the evidence breaks without any key, or undefined. */
 function formFault(plan: Plan, evidence: CryptogramEvidence): string | undefined {
@@ -24,7 +23,8 @@ function formFault(plan: Plan, evidence: CryptogramEvidence): string | undefined
   }
   if (unhex(evidence.atc).length !== 2) return 'ATC_LENGTH';
   if (unhex(evidence.arqc).length !== 8) return 'ARQC_LENGTH';
-  if (iad.length !== maxIadBytes || !hex(iad).startsWith(plan.cryptogram.iadPrefix)) return 'IAD_FORM';
+  if (iad.length !== plan.cryptogram.iadBytes || !hex(iad).startsWith(plan.cryptogram.iadPrefix))
+    return 'IAD_FORM';
   if (Number.parseInt(evidence.atc, 16) <= plan.verification.atcStart) return 'ATC_NOT_COUNTED';
   return undefined;
 }

@@ -2,8 +2,14 @@
 export type DataPreparationErrorCode =
   | 'RECORD_TOO_LONG'
   | 'KEY_INDEX_UNKNOWN'
+  | 'PIN_KEY_UNKNOWN'
+  | 'PIN_BLOCK_INVALID'
+  | 'PIN_MISSING'
+  | 'SECURITY_CODE_MISMATCH'
   | 'EXPIRY_OUTLIVES_CERTIFICATE'
   | 'CERTIFICATE_INVALID'
+  | 'TEMPLATE_VALUE_MISSING'
+  | 'PREPARED_DATA_INVALID'
   | 'PLAN_INVALID';
 
 export class DataPreparationError extends Error {

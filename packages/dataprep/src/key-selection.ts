@@ -12,6 +12,8 @@ export interface SelectedKeys {
   readonly derivation: DerivationKeySet;
   /** Name of the card verification key. */
   readonly cv: string;
+  /** PIN verification key and its index digit; absent where the order names none or the product has none. */
+  readonly pv?: { readonly key: string; readonly pvki: string };
 }
 
 export type KeySelection =
@@ -30,8 +32,12 @@ export function selectKeys(profile: ProductProfile, order: PaymentApplication): 
   if (derivation === undefined) return { ok: false, field: 'paymentApplication.derivationKeyIndex' };
   const cv = behind(profile.keys.cv, order.cvKeyIndex ?? profile.keys.defaultCvIndex);
   if (cv === undefined) return { ok: false, field: 'paymentApplication.cvKeyIndex' };
-  if (order.pvKeyIndex !== undefined && behind(profile.keys.pv, order.pvKeyIndex) === undefined) {
+  if (order.pvKeyIndex === undefined) return { ok: true, keys: { oda, derivation, cv } };
+  const key = behind(profile.keys.pv, order.pvKeyIndex);
+  // The index is enciphered into the value, which has one digit for it.
+  const pvki = normalizeKeyIndex(order.pvKeyIndex);
+  if (key === undefined || (key !== null && !/^\d$/.test(pvki))) {
     return { ok: false, field: 'paymentApplication.pvKeyIndex' };
   }
-  return { ok: true, keys: { oda, derivation, cv } };
+  return { ok: true, keys: { oda, derivation, cv, ...(key !== null && { pv: { key, pvki } }) } };
 }

@@ -10,6 +10,7 @@ import { type PersonalizationInstance, type PreparedDgi } from '@cardwright/pers
 import { withApplicationKeys } from './application-keys.ts';
 import { DataPreparationError } from './data-preparation-error.ts';
 import { type Plan, type PlanDgi } from './plan.ts';
+import { wrapReferencePin } from './reference-pin.ts';
 
 /**
  * The instances of a plan for one card.
@@ -27,6 +28,8 @@ export function planInstances(plan: Plan, keys: KeyPort, sealKey: KeyHandle): Pe
           encrypt: (dek, mode) =>
             withApplicationKeys(keys, plan.udk, (udks) => keys.wrapForCard(dek, mode, udks)),
         };
+      case 'pin':
+        return { id: dgi.id, encrypt: (dek, mode) => wrapReferencePin(plan, keys, dek, mode) };
       case 'icc-crt':
         return {
           id: dgi.id,

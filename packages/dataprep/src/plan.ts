@@ -5,7 +5,7 @@
  * ICC private key is a blob under the vault's sealing key. Its bytes exist only between `serializePlan` and
  * `KeyPort.seal`, and are wiped by whoever made them.
  */
-import { check, PrintFields, VerificationFacts } from '@cardwright/protocol';
+import { check, PrintFields, StripeTracks, VerificationFacts } from '@cardwright/protocol';
 import { type Static, Type } from 'typebox';
 import { DataPreparationError } from './data-preparation-error.ts';
 
@@ -17,6 +17,7 @@ const DgiId = Type.String({ pattern: '^[0-9A-F]{4}$' });
 const PlanDgi = Type.Union([
   Type.Object({ kind: Type.Literal('clear'), id: DgiId, value: Hex }, closed),
   Type.Object({ kind: Type.Literal('udk'), id: DgiId }, closed),
+  Type.Object({ kind: Type.Literal('pin'), id: DgiId }, closed),
   Type.Object(
     { kind: Type.Literal('icc-crt'), id: DgiId, part: Type.Integer({ minimum: 0, maximum: 4 }) },
     closed,
@@ -36,7 +37,7 @@ export type PlanInstance = Static<typeof PlanInstance>;
 
 export const Plan = Type.Object(
   {
-    version: Type.Literal(1),
+    version: Type.Literal(2),
     issuerId: Type.String(),
     operationId: Type.String(),
     cardId: Type.String(),
@@ -45,6 +46,7 @@ export const Plan = Type.Object(
     design: Type.String(),
     isTestCard: Type.Boolean(),
     print: PrintFields,
+    stripe: Type.Optional(StripeTracks),
     verification: VerificationFacts,
     instances: Type.Array(PlanInstance),
     /** What the application keys of this card are derived from. */
@@ -59,6 +61,22 @@ export const Plan = Type.Object(
       },
       closed,
     ),
+    /** The issuer's PIN block as it came, the name of its key, and what the chip wants of it. */
+    pin: Type.Optional(
+      Type.Object(
+        {
+          key: Type.String(),
+          format: Type.Union([
+            Type.Literal('ISO9564-4'),
+            Type.Literal('ISO9564-0'),
+            Type.Literal('ISO9564-3'),
+          ]),
+          block: Hex,
+          reference: Type.Union([Type.Literal('ISO9564-2'), Type.Literal('ISO9564-1')]),
+        },
+        closed,
+      ),
+    ),
     iccKey: Type.Object({ sealed: Type.String(), context: Type.String() }, closed),
     secureChannels: Type.Array(
       Type.Object(
@@ -66,8 +84,17 @@ export const Plan = Type.Object(
         closed,
       ),
     ),
+    /** How the DGIs are packed into commands. */
+    packing: Type.Object(
+      {
+        maxCommandBytes: Type.Integer({ minimum: 16, maximum: 231 }),
+        sharesCommands: Type.Boolean(),
+        structureFlag: Type.Union([Type.Literal('00'), Type.Literal('08')]),
+      },
+      closed,
+    ),
     /** What a cryptogram of this card must look like. */
-    cryptogram: Type.Object({ aip: Hex, cdol1: Hex, iadPrefix: Hex }, closed),
+    cryptogram: Type.Object({ aip: Hex, cdol1: Hex, iadPrefix: Hex, iadBytes: Type.Integer() }, closed),
   },
   closed,
 );

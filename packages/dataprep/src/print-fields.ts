@@ -19,6 +19,7 @@ function customLines(design: CardDesign | undefined): string[] {
 /** The print fields of one card. The security code is present only where the product prints it. */
 export function printFields(
   card: ValidatedCard,
+  securityCode: string | undefined,
   rules: PrintRules,
   design: CardDesign | undefined,
 ): PrintFields {
@@ -27,7 +28,7 @@ export function printFields(
     ...(card.secondName !== undefined && { secondName: card.secondName }),
     pan: grouped(rules.pan === 'full' ? card.pan : maskPan(card.pan)),
     expiry: `${card.expiry.slice(2)}/${card.expiry.slice(0, 2)}`,
-    ...(card.securityCode !== undefined && { securityCode: card.securityCode }),
+    ...(securityCode !== undefined && { securityCode }),
     customLines: customLines(design),
     ...(design?.memberId !== undefined && { memberId: design.memberId }),
   };

@@ -1,9 +1,13 @@
 /**
- * What a product is made of: EMV values, key names, print rules, secure channel rules.
+ * What a product is made of once its files are read: chip template, key names, print rules, secure channel rules.
  *
- * Profiles are data. A new product is a new value of `ProductProfile`, never a new branch in code; code reads
- * only these fields. No profile holds a secret: keys are named, not carried.
+ * Profiles are data (`profiles/*.json`, `products/*.json`). A new product is a new file, never a new branch in code;
+ * code reads only these fields. No profile holds a secret: keys are named, not carried.
  */
+import { type ReferencePinFormat } from '@cardwright/keys';
+import { type StoreDataPacking } from '@cardwright/personalization';
+import { type IadLayout } from './profile/iad-layout.ts';
+import { type ProfileFile } from './profile/profile-file.ts';
 
 /** How the four digits of `exp` are to be read (d1-api, trap 1). Decided per product, never guessed. */
 export type ExpiryOrder = 'YYMM' | 'MMYY';
@@ -47,35 +51,56 @@ export interface PrintRules {
   readonly printsName: boolean;
   readonly pan: 'full' | 'masked';
   readonly printsSecurityCode: boolean;
+  /** Present: the printed code is computed (service code 000) over the expiry in this order; absent: the issuer's. */
+  readonly computedSecurityCode?: { readonly expiryOrder: ExpiryOrder };
 }
 
-/** EMV values of the application; all hex, upper case. */
+/** What the chip of a product does with a PIN. */
+export interface PinRules {
+  /** Format of the reference PIN in DGI 8010. */
+  readonly block: ReferencePinFormat;
+  /** True: a card without a PIN is not made. */
+  readonly isRequired: boolean;
+  /** CVM list of a card that got a PIN; absent: every card has the profile's. */
+  readonly cvmList?: Uint8Array;
+}
+
+/** Discretionary data of computed tracks: digits, `cvv` and `pvv`, separated by `|`. */
+export interface StripeRules {
+  readonly track1: string;
+  readonly track2: string;
+}
+
+/** What other parts ask of the application without reading its templates; all hex, upper case. */
 export interface EmvValues {
   readonly rid: string;
   readonly aid: string;
   readonly pseAid: string;
   readonly ppseAid: string;
-  readonly label: string;
-  readonly languages: string;
   readonly aip: string;
-  readonly auc: string;
-  readonly applicationVersion: string;
   readonly cdol1: string;
-  readonly cdol2: string;
-  readonly ddol: string;
-  readonly cvmList: string;
-  readonly iacDefault: string;
-  readonly iacDenial: string;
-  readonly iacOnline: string;
-  readonly countryCode: string;
-  readonly currencyCode: string;
-  readonly currencyExponent: string;
-  /** Cryptogram version (CCI) byte of the IAD. */
-  readonly cci: string;
   readonly atcStart: string;
-  readonly lowerOfflineLimit: string;
-  readonly upperOfflineLimit: string;
-  readonly pinTryLimit: string;
+}
+
+/** The application as its profile file describes it, values in bytes. */
+export interface ChipTemplate {
+  readonly profileId: string;
+  /** Fixed values by tag, of profile and product. */
+  readonly values: ReadonlyMap<string, Uint8Array>;
+  readonly iad: IadLayout;
+  readonly pinTryLimit: number;
+  readonly files: ProfileFile['files'];
+  readonly instances: ProfileFile['instances'];
+  /** How data groupings are packed into STORE DATA. */
+  readonly packing: StoreDataPacking;
+  /** Tags that data prepared by an issuer must carry as the profile has them. */
+  readonly lockedTags: readonly string[];
+}
+
+/** What leaves the stock for one card. */
+export interface StockNeeds {
+  readonly blank: string;
+  readonly ribbon: string;
 }
 
 export interface ProductProfile {
@@ -86,11 +111,17 @@ export interface ProductProfile {
   readonly serviceCode: string;
   /** Track 2 discretionary data of the chip, parts joined; `icvv` stands for the computed value. */
   readonly chipDiscretionary: readonly string[];
+  /** Absent: the product has no magnetic stripe. */
+  readonly stripe?: StripeRules;
+  /** Absent: the chip takes no PIN. */
+  readonly pin?: PinRules;
   readonly udkOption: UdkOption;
   readonly iccKeyBits: number;
   readonly keys: ProfileKeys;
   readonly secureChannels: readonly SecureChannelRule[];
   readonly print: PrintRules;
+  readonly stock: StockNeeds;
   readonly emv: EmvValues;
+  readonly chip: ChipTemplate;
   readonly remake: { readonly maxRemakes: number; readonly remakeAfterTerminate: boolean };
 }

@@ -27,6 +27,8 @@ function accepted(result: CardDataResult) {
   return result.card;
 }
 
+const pinBlock = { format: 'ISO9564-4', value: '0123456789ABCDEF'.repeat(2), keyIndex: '01' };
+
 const track1 = `B${pan}^SAMPLE/A^2906201`;
 const track2 = `${pan}=2906201`;
 
@@ -123,11 +125,29 @@ const refusals: readonly (readonly [string, unknown, string])[] = [
   ['a clear PIN in capitals', { ...valid, PIN: '1234' }, 'pin'],
   ['a clear PIN inside another member', { ...valid, trackData: { pin: '1234' } }, 'trackData.pin'],
   ['a clear PIN before anything else wrong', { pin: '1234' }, 'pin'],
+  ['a PIN block in TR-31', { ...valid, pinBlock: { ...pinBlock, format: 'TR31' } }, 'pinBlock.format'],
   [
-    'a PIN block (not in this version)',
-    { ...valid, pinBlock: { format: 'ISO9564-4', value: '00', keyIndex: '1' } },
-    'pinBlock',
+    'a format 0 block where the issuer may not send one',
+    { ...valid, pinBlock: { ...pinBlock, format: 'ISO9564-0', value: '0123456789ABCDEF' } },
+    'pinBlock.format',
   ],
+  [
+    'a PIN block in no format',
+    { ...valid, pinBlock: { ...pinBlock, format: 'ISO9564-2' } },
+    'pinBlock.format',
+  ],
+  [
+    'a PIN block of 31 digits',
+    { ...valid, pinBlock: { ...pinBlock, value: '0'.repeat(31) } },
+    'pinBlock.value',
+  ],
+  [
+    'a PIN block in lower case',
+    { ...valid, pinBlock: { ...pinBlock, value: 'a'.repeat(32) } },
+    'pinBlock.value',
+  ],
+  ['a key index with a slash', { ...valid, pinBlock: { ...pinBlock, keyIndex: '1/2' } }, 'pinBlock.keyIndex'],
+  ['a clear PIN beside a block', { ...valid, pinBlock: { ...pinBlock, pin: '1234' } }, 'pinBlock.pin'],
   ['an array', [valid], ''],
   ['a string', 'card', ''],
   ['null', null, ''],

@@ -2,13 +2,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
-import { createVirtualCard } from '@cardwright/card';
 import { luhnCheckDigit } from '@cardwright/domain';
-import { encodeCommand, findTag, hex, parseTlv, unhex, verifyDda } from '@cardwright/emv';
-import { beginSecureChannel, createPersonalizationScript } from '@cardwright/personalization';
-import { ccd3desProfile, confirmCryptogram, type Plan, planInstances } from '../src/index.ts';
+import { encodeCommand, findTag, hex, parseTlv, verifyDda } from '@cardwright/emv';
+import { ccd3desProfile, confirmCryptogram, type Plan } from '../src/index.ts';
 import { testPrefix } from './card-data-generator.ts';
-import { type KeyFixture, openKeyFixture, planFor, publishedKmc } from './key-fixture.ts';
+import { type KeyFixture, openKeyFixture, planFor } from './key-fixture.ts';
+import { personalize } from './personalized-card.ts';
 import {
   authenticateRecords,
   generateArqc,
@@ -25,31 +24,6 @@ const pan = body + luhnCheckDigit(body);
 const longBody = `${testPrefix}123456789012`;
 const longPan = longBody + luhnCheckDigit(longBody);
 const cardData = { exp: '2906', name: '山田太郎', encodedName: 'YAMADA/TARO', cvv2: '123' };
-
-type Card = ReturnType<typeof createVirtualCard>;
-
-async function personalize(fixture: KeyFixture, plan: Plan, protocol: 'SCP02' | 'SCP03'): Promise<Card> {
-  const { keys, sealKey } = fixture;
-  const card = createVirtualCard({ secureChannel: protocol, kmc: publishedKmc, serial: randomBytes(6) });
-  card.reset();
-  select(card, 'A000000151000000');
-  const { initializeUpdate, hostChallenge } = beginSecureChannel(keys);
-  const made = await createPersonalizationScript(keys, {
-    kmcScp02: await keys.find('kmc-scp02/1'),
-    kmcScp03: await keys.find('kmc-scp03/1'),
-    hostChallenge,
-    initializeUpdateResponse: send(card, initializeUpdate),
-    allowedProtocols: plan.secureChannels.map((channel) => channel.protocol),
-    instances: planInstances(plan, keys, sealKey),
-  });
-  assert(made.ok);
-  for (const step of made.script) {
-    const response = card.transmit(unhex(step.apdu));
-    assert(step.expect.includes(hex(response.slice(-2))), `${step.label}: ${hex(response.slice(-2))}`);
-  }
-  card.reset();
-  return card;
-}
 
 describe('a card personalised from a plan', () => {
   let fixture: KeyFixture;

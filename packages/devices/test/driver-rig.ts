@@ -15,7 +15,7 @@ import {
 } from './simulator-process.ts';
 
 /** Short limits, so that silence is noticed within a test. */
-export const testLimits: Partial<EvolisLimits> = {
+const testLimits: Partial<EvolisLimits> = {
   queryMs: 400,
   pollMs: 10,
   silenceMs: 500,
@@ -31,7 +31,10 @@ export interface DriverRig {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function startDriverRig(settings: Omit<SimulatorSettings, 'vpcdPort'> = {}): Promise<DriverRig> {
+export async function startDriverRig(
+  settings: Omit<SimulatorSettings, 'vpcdPort'> = {},
+  limits: Partial<EvolisLimits> = {},
+): Promise<DriverRig> {
   const reader = await listenVpcd({ host: '127.0.0.1', port: 0, apduTimeoutMs: 600, atrTimeoutMs: 300 });
   const simulator = await startSimulatorProcess({ ...settings, vpcdPort: reader.port });
   const device = createEvolisDevice({
@@ -39,7 +42,7 @@ export async function startDriverRig(settings: Omit<SimulatorSettings, 'vpcdPort
     port: simulator.evolisPort,
     device: simulatorDevice,
     reader,
-    limits: testLimits,
+    limits: { ...testLimits, ...limits },
   });
   return {
     device,

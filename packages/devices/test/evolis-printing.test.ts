@@ -103,3 +103,14 @@ test('what a dead client left waiting is given up by the next one', async () => 
   await heir.reject();
   assert.equal((await rig.device.recover()).card, 'none');
 });
+
+test('an outage that swallows the answer to a print leaves a card inside, not a driver that waits for ever', async () => {
+  await using rig = await startDriverRig({ faults: ['printer-offline-once'] }, { silenceMs: 15_000 });
+  const session = await makeSession(rig);
+  await assert.rejects(session.print({ front: patternRaster(1), back: patternRaster(2) }), {
+    code: 'DEVICE_FAULT',
+    faultClass: 'card-inside',
+  });
+  await session.reject();
+  assert.equal((await rig.device.recover()).card, 'none');
+});

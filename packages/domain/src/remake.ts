@@ -3,7 +3,8 @@
  *
  * A spoiled card is remade only when it is provably dead (DESIGN §5): by default when its chip never received
  * personalization data, at most `maxRemakes` times; a product may also allow it when the vault's terminate
- * script was confirmed on the spoiled chip.
+ * script was confirmed on the spoiled chip. A job that was interrupted before any blank moved is tried again under
+ * the same limit: nothing exists that could be a second card.
  */
 import { type FaultCode } from './fault.ts';
 import { type OrderState } from './order-state.ts';
@@ -46,8 +47,11 @@ export function decideAfterOutcome(
       return { next: 'done' };
     case 'in_doubt':
       return { next: 'in_doubt', fault: job.fault };
-    case 'withdrawn':
+    case 'withdrawn': {
+      const isAccident = job.fault === 'INTERRUPTED';
+      if (isAccident && remakesSoFar < policy.maxRemakes) return { next: 'ready', remake: true };
       return { next: 'production_failed', fault: job.fault };
+    }
     case 'spoiled': {
       const isDead = !job.personalizationSent || (policy.remakeAfterTerminate && job.terminated);
       if (isDead && remakesSoFar < policy.maxRemakes) return { next: 'ready', remake: true };

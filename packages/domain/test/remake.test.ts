@@ -27,11 +27,21 @@ test('a spoiled card that received data is remade only where the product trusts 
   assert.equal(decideAfterOutcome(alive, 0, policy).next, 'production_failed');
 });
 
+test('a job that was interrupted before a blank moved is tried again once, any other withdrawal ends the order', () => {
+  const interrupted: JobOutcome = { outcome: 'withdrawn', fault: 'INTERRUPTED' };
+  assert.equal(decideAfterOutcome(interrupted, 0, defaultRemakePolicy).next, 'ready');
+  assert.equal(decideAfterOutcome(interrupted, 1, defaultRemakePolicy).next, 'production_failed');
+  const empty: JobOutcome = { outcome: 'withdrawn', fault: 'STOCK_EMPTY' };
+  assert.equal(decideAfterOutcome(empty, 0, defaultRemakePolicy).next, 'production_failed');
+});
+
 test('doubt stays doubt, and nothing but a good card makes an order done', () => {
   const outcome = fc.oneof(
     fc.constant<JobOutcome>({ outcome: 'produced' }),
     fc.constant<JobOutcome>({ outcome: 'in_doubt', fault: 'OUTCOME_UNKNOWN' }),
-    fc.constant<JobOutcome>({ outcome: 'withdrawn', fault: 'STOCK_EMPTY' }),
+    fc
+      .constantFrom('STOCK_EMPTY', 'INTERRUPTED')
+      .map((fault): JobOutcome => ({ outcome: 'withdrawn', fault })),
     fc.record({ personalizationSent: fc.boolean(), terminated: fc.boolean() }).map(spoiled),
   );
   const policy = fc.record({ maxRemakes: fc.nat(3), remakeAfterTerminate: fc.boolean() });
@@ -41,8 +51,12 @@ test('doubt stays doubt, and nothing but a good card makes an order done', () =>
       assert.equal(decision.next === 'done', job.outcome === 'produced');
       assert.equal(decision.next === 'in_doubt', job.outcome === 'in_doubt');
       if (decision.next === 'ready') {
-        assert.ok(job.outcome === 'spoiled' && remakes < rules.maxRemakes);
-        assert.ok(!job.personalizationSent || (rules.remakeAfterTerminate && job.terminated));
+        assert.ok(remakes < rules.maxRemakes);
+        if (job.outcome === 'spoiled') {
+          assert.ok(!job.personalizationSent || (rules.remakeAfterTerminate && job.terminated));
+        } else {
+          assert.ok(job.outcome === 'withdrawn' && job.fault === 'INTERRUPTED');
+        }
       }
     }),
   );

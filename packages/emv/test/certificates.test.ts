@@ -114,7 +114,8 @@ test('every defect of an issuer certificate has its own reason', () => {
   assert.equal(reason(changedBlock(block, last, 0xbd)), 'TRAILER');
   assert.equal(reason(changedBlock(block, 0, 0x6b)), 'HEADER');
   assert.equal(reason(changedBlock(block, 1, 0x04, tail)), 'FORMAT');
-  assert.equal(reason(changedBlock(block, 20, 0x00)), 'HASH');
+  // Part of a random modulus: a fixed byte would now and then be the one that stands there.
+  assert.equal(reason(changedBlock(block, 20, (block[20] ?? 0) ^ 0x01)), 'HASH');
   assert.equal(reason(changedBlock(block, 11, 0x02, tail)), 'ALGORITHM');
   assert.equal(reason(changedBlock(block, 12, 0x02, tail)), 'ALGORITHM');
   assert.equal(reason(changedBlock(block, 13, 0xf0, tail)), 'KEY');

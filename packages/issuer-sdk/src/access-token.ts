@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { check, jwtBearerGrant } from '@cardwright/protocol';
 import { type CryptoKey, importPKCS8, SignJWT } from 'jose';
 import { Type } from 'typebox';
-import { D1UnreadableAnswerError, readApiError } from './d1-error.ts';
+import { D1TokenError, D1UnreadableAnswerError } from './d1-error.ts';
 import { type D1Transport } from './d1-transport.ts';
 
 export const tokenPath = '/authz/v1/oauth2/token';
@@ -70,7 +70,7 @@ export interface AccessTokenOptions {
   readonly now: () => number;
 }
 
-/** Tokens for one issuer. Errors: `D1ApiError` when refused, `D1ConnectionError`, `D1UnreadableAnswerError`. */
+/** Tokens for one issuer. Errors: `D1TokenError` when refused, `D1ConnectionError`, `D1UnreadableAnswerError`. */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   let cached: CachedToken | undefined;
   let pending: Promise<CachedToken> | undefined;
@@ -84,7 +84,10 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       path: tokenPath,
       form: { grant_type: jwtBearerGrant, assertion: await signAssertion(options, await key, askedAt) },
     });
-    if (answer.status !== 200) throw readApiError(answer.status, answer.body, answer.retryAfterMs);
+    if (answer.status !== 200) {
+      const { status, retryAfterMs } = answer;
+      throw new D1TokenError({ status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+    }
     const token = check(ReadableToken, answer.body);
     if (!token.ok) throw new D1UnreadableAnswerError(token.field === '' ? 'token answer' : token.field);
     const lifeMs = lifeSeconds(token.value.expires_in) * 1000;

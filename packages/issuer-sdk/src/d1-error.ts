@@ -20,7 +20,7 @@ export abstract class D1Error extends Error {
 
 /** The API answered with a status that is no success. */
 export class D1ApiError extends D1Error {
-  override readonly name = 'D1ApiError';
+  override readonly name: string = 'D1ApiError';
   readonly status: number;
   /** `FIELD_INVALID_VALUE`, `CONFLICT`, …; new values must be tolerated. Undefined when none could be read. */
   readonly errorCode: string | undefined;
@@ -36,6 +36,14 @@ export class D1ApiError extends D1Error {
     this.field = answer.field;
     this.retryable = answer.status === 429 || answer.status >= 500;
   }
+}
+
+/**
+ * The API gave no access token (a clock that is off, a certificate or key that is not registered). The call itself
+ * was never made, so nothing is decided about it: mend the cause and call again.
+ */
+export class D1TokenError extends D1ApiError {
+  override readonly name = 'D1TokenError';
 }
 
 /**

@@ -11,7 +11,7 @@ export {
   readOperations,
   type ReadOperations,
 } from './card-operation.ts';
-export { D1ApiError, D1ConnectionError, D1Error, D1UnreadableAnswerError } from './d1-error.ts';
+export { D1ApiError, D1ConnectionError, D1Error, D1TokenError, D1UnreadableAnswerError } from './d1-error.ts';
 export { type TlsIdentity } from './d1-transport.ts';
 export {
   type CardOrder,

@@ -47,6 +47,8 @@ export interface D1TestServer {
   /** Answers to orders and status requests, first to last; the last one repeats. */
   script: ScriptedAnswer[];
   tokenLife: number | string;
+  /** When false, no token is given to anybody. */
+  givesTokens: boolean;
   /** Asked before the script, for tests where the answer depends on the request. */
   handler: ((request: SeenRequest) => ScriptedAnswer | undefined) | undefined;
   /** Every token request and its verdict. */
@@ -105,7 +107,11 @@ export async function startD1TestServer(
   const authority = await createTestAuthority();
   const keys = await makeKeys();
   const valid = new Set<string>();
-  const state: Pick<D1TestServer, 'script' | 'handler' | 'tokenLife' | 'tokenRequests' | 'requests'> = {
+  const state: Pick<
+    D1TestServer,
+    'script' | 'handler' | 'tokenLife' | 'givesTokens' | 'tokenRequests' | 'requests'
+  > = {
+    givesTokens: true,
     handler: undefined,
     script: [{ status: 202, body: { operationId: 'op-1' } }],
     tokenLife: 900,
@@ -126,6 +132,7 @@ export async function startD1TestServer(
           audience: origin,
         },
       );
+      if (!state.givesTokens) throw new Error('no token today');
       state.tokenRequests.push({ ok: true, claims: payload, header: protectedHeader });
     } catch {
       state.tokenRequests.push({ ok: false, claims: {}, header: {} });

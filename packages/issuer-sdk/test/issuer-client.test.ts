@@ -6,6 +6,7 @@ import { createTestAuthority } from '@cardwright/testkit';
 import {
   createIssuerClient,
   D1ApiError,
+  D1TokenError,
   D1ConnectionError,
   D1UnreadableAnswerError,
   makeTestPan,
@@ -74,6 +75,18 @@ test('a token that is refused twice ends the call with 401', async (t) => {
     (error: unknown) => error instanceof D1ApiError && error.status === 401 && !error.retryable,
   );
   assert.equal(d1.requests.length, 2);
+});
+
+test('a token that is not given is an error of its own: the order was never sent', async (t) => {
+  const d1 = await startD1TestServer(t);
+  d1.givesTokens = false;
+  await assert.rejects(
+    d1.client.orderCard(cardOrder(makeTestPan())),
+    (error: unknown) => error instanceof D1TokenError && error.status === 400 && !error.retryable,
+  );
+  assert.equal(d1.requests.length, 0);
+  d1.givesTokens = true;
+  assert.deepEqual(await d1.client.orderCard(cardOrder(makeTestPan())), { operationId: 'op-1' });
 });
 
 test('a cut connection, 500, 429 and 503 are met by the same bytes again until the order is taken', async (t) => {

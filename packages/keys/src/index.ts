@@ -13,6 +13,7 @@ export { type KeyBlockRefusal } from './key-block/key-block-policy.ts';
 export {
   type IccKeyPool,
   type IccKeyPoolOptions,
+  type IccKeyPoolStatus,
   openIccKeyPool,
   type PooledIccKey,
 } from './icc-key-pool.ts';

@@ -1,18 +1,21 @@
-/** Takes keys from a pool without end and prints each modulus; its parent kills it. Arguments: folder, file, bits. */
+/** Takes keys from a pool without end and prints each modulus; its parent kills it. Arguments: folder, file, sizes. */
 import { text } from 'node:stream/consumers';
 import { writeSync } from 'node:fs';
 import { openIccKeyPool, openSoftwareKeys } from '../src/index.ts';
 
-const [folder, file, bits] = process.argv.slice(2);
+const [folder, file, ...lengths] = process.argv.slice(2);
+const sizes = lengths.map((bits) => ({ bits: Number(bits), targetSize: 4 }));
 if (folder === undefined || file === undefined) throw new Error('folder and file are needed');
 const masterKey = Buffer.from(await text(process.stdin), 'hex');
 const keys = await openSoftwareKeys({ folder, masterKey, environment: 'test' });
 const sealKey = await keys.find('seal/1');
-const pool = openIccKeyPool({ keys, sealKey, file, bits: Number(bits), exponent: 3, targetSize: 4 });
+const pool = openIccKeyPool({ keys, sealKey, file, sizes, exponent: 3 });
 await pool.filled();
 for (;;) {
-  const key = await pool.take(Number(bits));
-  const { modulus } = await keys.rsaPublic(key);
-  writeSync(1, `${Buffer.from(modulus).toString('hex').toUpperCase()}\n`);
-  await keys.release(key);
+  for (const { bits } of sizes) {
+    const key = await pool.take(bits);
+    const { modulus } = await keys.rsaPublic(key);
+    writeSync(1, `${Buffer.from(modulus).toString('hex').toUpperCase()}\n`);
+    await keys.release(key);
+  }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as immediately } from 'node:timers/promises';
 import { hex } from '@cardwright/emv';
 import { type IccKeyPool, type KeyHandle, openIccKeyPool, type SoftwareKeys } from '../src/index.ts';
 import { openTestKeys, temporaryFolder } from './key-fixture.ts';
@@ -13,6 +14,7 @@ const bits = 1024;
 
 interface PoolFixture {
   readonly keys: SoftwareKeys;
+  readonly sealKey: KeyHandle;
   readonly file: string;
   readonly faults: unknown[];
   readonly open: (targetSize: number) => IccKeyPool;
@@ -25,11 +27,11 @@ async function poolFixture(t: TestContext): Promise<PoolFixture> {
   const faults: unknown[] = [];
   const open = (targetSize: number): IccKeyPool => {
     const onFault = (fault: unknown): void => void faults.push(fault);
-    const pool = openIccKeyPool({ keys, sealKey, file, bits, exponent: 3, targetSize, onFault });
+    const pool = openIccKeyPool({ keys, sealKey, file, sizes: [{ bits, targetSize }], exponent: 3, onFault });
     t.after(() => pool.close());
     return pool;
   };
-  return { keys, file, faults, open };
+  return { keys, sealKey, file, faults, open };
 }
 
 async function modulusOf(keys: SoftwareKeys, key: KeyHandle): Promise<string> {
@@ -128,9 +130,8 @@ test('a fault while filling is told, and a later take fills again', async (t) =>
     keys,
     sealKey: imk,
     file,
-    bits,
+    sizes: [{ bits, targetSize: 1 }],
     exponent: 3,
-    targetSize: 1,
     onFault: (fault) => void faults.push(fault),
   });
   t.after(() => broken.close());
@@ -142,7 +143,8 @@ test('a fault while filling is told, and a later take fills again', async (t) =>
   assert.equal(open(0).size(), 0);
 });
 
-test('no key is given twice although the process is killed at any moment', async (t) => {
+test('no key of any size is given twice although the process is killed at any moment', async (t) => {
+  const sizes = [bits, 1088];
   const { keys, options } = await openTestKeys(t);
   await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
   const file = join(await temporaryFolder(t), 'icc-keys.sqlite');
@@ -150,7 +152,7 @@ test('no key is given twice although the process is killed at any moment', async
   const seen: string[] = [];
   let killed = 0;
   for (let round = 0; round < 5; round++) {
-    const child = spawn(process.execPath, [script, options.folder, file, String(bits)], {
+    const child = spawn(process.execPath, [script, options.folder, file, ...sizes.map(String)], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     const exited = once(child, 'exit');
@@ -167,8 +169,86 @@ test('no key is given twice although the process is killed at any moment', async
   assert.equal(killed, 5);
   assert.ok(seen.length >= 25);
   const sealKey = await keys.find('seal/1');
-  const pool = openIccKeyPool({ keys, sealKey, file, bits, exponent: 3, targetSize: 0 });
+  const pool = openIccKeyPool({ keys, sealKey, file, sizes: [], exponent: 3 });
   t.after(() => pool.close());
-  for (let left = pool.size(); left > 0; left--) seen.push(await modulusOf(keys, await pool.take(bits)));
+  for (const size of sizes) {
+    for (let left = pool.size(size); left > 0; left--) {
+      seen.push(await modulusOf(keys, await pool.take(size)));
+    }
+  }
+  assert.equal(pool.size(), 0);
+  for (const size of sizes) assert.ok(seen.some((modulus) => modulus.length === size / 4));
   assert.equal(new Set(seen).size, seen.length);
+});
+
+test('each size fills to its own target, the emptiest first, and tells what it did', async (t) => {
+  const { keys, sealKey, file } = await poolFixture(t);
+  const sizes = [
+    { bits, targetSize: 4 },
+    { bits: 1088, targetSize: 2 },
+  ];
+  const pool = openIccKeyPool({ keys, sealKey, file, sizes, exponent: 3 });
+  t.after(() => pool.close());
+  await pool.filled();
+  const none = { takenFromPool: 0, madeOnDemand: 0, broken: 0 };
+  assert.deepEqual(pool.status(), [
+    { bits, targetSize: 4, ready: 4, ...none },
+    { bits: 1088, targetSize: 2, ready: 2, ...none },
+  ]);
+  assert.equal(pool.size(), 6);
+  assert.equal((await pool.take(1088)).source, 'pool');
+  assert.equal((await pool.take(1152)).source, 'generated');
+  await pool.filled();
+  assert.deepEqual(pool.status(), [
+    { bits, targetSize: 4, ready: 4, ...none },
+    { bits: 1088, targetSize: 2, ready: 2, ...none, takenFromPool: 1 },
+    { bits: 1152, targetSize: 0, ready: 0, ...none, madeOnDemand: 1 },
+  ]);
+});
+
+test('an empty pool says so once, makes keys for a bounded number of callers and keeps the others in line', async (t) => {
+  const { keys, sealKey, file } = await poolFixture(t);
+  let making = 0;
+  let most = 0;
+  const counting = new Proxy(keys, {
+    get: (target, name) => {
+      if (name !== 'generateRsa') {
+        const member: unknown = Reflect.get(target, name, target);
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
+      }
+      return async (...args: Parameters<SoftwareKeys['generateRsa']>) => {
+        most = Math.max(most, ++making);
+        return target.generateRsa(...args).finally(() => making--);
+      };
+    },
+  });
+  const empty: number[] = [];
+  const pool = openIccKeyPool({
+    keys: counting,
+    sealKey,
+    file,
+    sizes: [{ bits, targetSize: 0 }],
+    exponent: 3,
+    maxOnDemand: 2,
+    onEmpty: (size) => void empty.push(size),
+  });
+  t.after(() => pool.close());
+  const taken = await Promise.all(Array.from({ length: 9 }, () => pool.take(bits)));
+  const moduli = await Promise.all(taken.map((key) => modulusOf(keys, key)));
+  assert.equal(new Set(moduli).size, 9);
+  assert.equal(most, 2);
+  assert.deepEqual(empty, [bits]);
+  assert.equal(pool.status()[0]?.madeOnDemand, 9);
+});
+
+test('who waits for a key when the pool closes is refused', async (t) => {
+  const { keys, sealKey, file } = await poolFixture(t);
+  const pool = openIccKeyPool({ keys, sealKey, file, sizes: [], exponent: 3, maxOnDemand: 1 });
+  const [first, second] = [pool.take(bits), pool.take(bits)];
+  const refused = assert.rejects(second, { code: 'KEY_STORE' });
+  // Both found the pool empty: the first makes its key, the second stands in line.
+  await immediately();
+  await pool.close();
+  await refused;
+  assert.equal((await first).source, 'generated');
 });

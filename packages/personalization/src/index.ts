@@ -9,3 +9,4 @@ export {
   type PreparedDgi,
   type ScriptStep,
 } from './personalization-script.ts';
+export { type StoreDataPacking } from './store-data.ts';

@@ -11,7 +11,7 @@ import { decideCardResponse, type SecureChannelProtocol } from './card-response.
 import { deriveScp02CardKeys, openScp02Channel } from './scp02-channel.ts';
 import { deriveScp03CardKeys, openScp03Channel } from './scp03-channel.ts';
 import { HeldKeys, type SecureChannel } from './secure-channel.ts';
-import { type ReadyDgi, storeDataCommands } from './store-data.ts';
+import { cpsPacking, type ReadyDgi, type StoreDataPacking, storeDataCommands } from './store-data.ts';
 
 /** C-MAC and C-ENC: response protection would need the card's answers and so a round trip per command. */
 const securityLevel = 0x03;
@@ -47,6 +47,8 @@ export interface PersonalizationRequest {
   readonly initializeUpdateResponse: Uint8Array;
   readonly allowedProtocols: readonly SecureChannelProtocol[];
   readonly instances: readonly PersonalizationInstance[];
+  /** What the applet wants of STORE DATA; default: EMV CPS, full commands. */
+  readonly packing?: StoreDataPacking;
 }
 
 export type PersonalizationScript =
@@ -90,7 +92,7 @@ export async function createPersonalizationScript(
   try {
     const channel = await openChannel(keys, held, request, response);
     if (!channel) return { ok: false, reason: 'CARD_CRYPTOGRAM_INVALID' };
-    const commands = await planCommands(channel, instances);
+    const commands = await planCommands(channel, instances, request.packing ?? cpsPacking);
     return { ok: true, protocol: response.protocol, ...(await wrapAll(channel, commands)) };
   } finally {
     await held.releaseAll();
@@ -132,6 +134,7 @@ interface PlannedCommand {
 async function planCommands(
   channel: SecureChannel,
   instances: readonly PersonalizationInstance[],
+  packing: StoreDataPacking,
 ): Promise<PlannedCommand[]> {
   const planned: PlannedCommand[] = [];
   for (const [index, { aid, dgis }] of instances.entries()) {
@@ -139,7 +142,7 @@ async function planCommands(
     planned.push({ command: installForPersonalization(aid), label: `INSTALL for ${application}` });
     const ready: ReadyDgi[] = [];
     for (const dgi of dgis) ready.push(await readyDgi(channel, dgi));
-    const blocks = storeDataCommands(ready);
+    const blocks = storeDataCommands(ready, packing);
     for (const [number, command] of blocks.entries()) {
       planned.push({ command, label: `STORE DATA ${number + 1} of ${blocks.length}, ${application}` });
     }

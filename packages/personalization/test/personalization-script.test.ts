@@ -85,7 +85,7 @@ for (const protocol of protocols) {
     play(card, script);
     assert.deepEqual(
       card.inspect().applications.map(({ lifeCycle }) => lifeCycle),
-      ['PERSONALIZED', 'PERSONALIZED', 'PERSONALIZED'],
+      ['PERSONALIZED', 'PERSONALIZED', 'PERSONALIZED', 'SELECTABLE'],
     );
     card.reset();
     assert.equal(statusWord(card.transmit(unhex('00A4040007F043415244000100'))), '9000');

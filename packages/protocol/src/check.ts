@@ -44,22 +44,34 @@ function join(path: string, member: string): string {
   return path === '' ? member : `${path}.${member}`;
 }
 
+type SchemaError = ReturnType<Validator['Errors']>[number];
+
+/**
+ * The first error that says where. A value that may have one of several types is told to have the wrong one by each
+ * type that it was not meant to have; what is wrong inside of the one it has comes after that.
+ */
+function firstError(errors: readonly SchemaError[]): SchemaError | undefined {
+  const [first] = errors;
+  if (first?.keyword !== 'type') return first;
+  return errors.find((error) => error.instancePath.startsWith(`${first.instancePath}/`)) ?? first;
+}
+
 /** Checks `value` against `schema`. The value is returned unchanged: nothing is coerced, defaulted or dropped. */
 export function check<S extends TSchema>(schema: S, value: unknown): Checked<Static<S>> {
   const validator = validatorOf(schema);
   if (validator.Check(value)) return { ok: true, value: value as Static<S> };
-  const errors = validator.Errors(value);
-  for (const error of errors) {
-    const path = dottedPath(error.instancePath);
-    const params = error.params as { requiredProperties?: string[]; additionalProperties?: string[] };
-    if (error.keyword === 'required') {
+  const error = firstError(validator.Errors(value));
+  if (error === undefined) return { ok: false, field: '', problem: 'invalid' };
+  const path = dottedPath(error.instancePath);
+  const params = error.params as { requiredProperties?: string[]; additionalProperties?: string[] };
+  switch (error.keyword) {
+    case 'required':
       return { ok: false, field: join(path, params.requiredProperties?.[0] ?? ''), problem: 'missing' };
-    }
-    if (error.keyword === 'boolean') return { ok: false, field: path, problem: 'unknown' };
-    if (error.keyword === 'additionalProperties') {
+    case 'additionalProperties':
       return { ok: false, field: join(path, params.additionalProperties?.[0] ?? ''), problem: 'unknown' };
-    }
-    return { ok: false, field: path, problem: 'invalid' };
+    case 'boolean':
+      return { ok: false, field: path, problem: 'unknown' };
+    default:
+      return { ok: false, field: path, problem: 'invalid' };
   }
-  return { ok: false, field: '', problem: 'invalid' };
 }

@@ -38,6 +38,9 @@ test('the first field in error is named with its path and never with its value',
       'invalid',
     ],
     [{ ...order, cardDesign: { customLines: [1] } }, 'cardDesign.customLines[0]', 'invalid'],
+    [{ ...order, cardDesign: { customLines: { top: 1 } } }, 'cardDesign.customLines.top', 'invalid'],
+    [{ ...order, cardDesign: { customLines: 'x' } }, 'cardDesign.customLines', 'invalid'],
+    [{ ...order, cardDesign: { memberId: 1 }, services: 1 }, 'services', 'invalid'],
     [[], '', 'invalid'],
     [null, '', 'invalid'],
   ];
@@ -75,6 +78,8 @@ test('a JSON pointer becomes a dotted path', () => {
 test('key indexes made of digits compare as numbers', () => {
   assert.equal(normalizeKeyIndex('01'), normalizeKeyIndex(1));
   assert.equal(normalizeKeyIndex('0A'), '0A');
+  assert.notEqual(normalizeKeyIndex('9007199254740993'), normalizeKeyIndex('9007199254740992'));
+  assert.equal(normalizeKeyIndex('000'), '0');
 });
 
 test('strict JSON reads whatever JSON.stringify writes', () => {

@@ -18,7 +18,7 @@ export interface CanaryHit {
   readonly offset: number;
 }
 
-interface Needle {
+export interface Needle {
   readonly canary: string;
   readonly encoding: string;
   readonly bytes: Buffer;
@@ -98,11 +98,16 @@ export interface CanaryScan {
   readonly hits: readonly CanaryHit[];
 }
 
-/** Scans files and folders for the canaries, in all encodings. */
-export function scanForCanaries(paths: readonly string[], canaries: readonly Canary[]): CanaryScan {
-  const needles: Needle[] = canaries.flatMap(({ name, value }) =>
+/** What to look for: every canary in every encoding. */
+export function needlesOf(canaries: readonly Canary[]): Needle[] {
+  return canaries.flatMap(({ name, value }) =>
     [...encodingsOf(value)].map(([encoding, bytes]) => ({ canary: name, encoding, bytes })),
   );
+}
+
+/** Scans files and folders for the canaries, in all encodings. */
+export function scanForCanaries(paths: readonly string[], canaries: readonly Canary[]): CanaryScan {
+  const needles = needlesOf(canaries);
   const hits: CanaryHit[] = [];
   let filesScanned = 0;
   let bytesScanned = 0;

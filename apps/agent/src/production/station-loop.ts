@@ -1,7 +1,7 @@
 /**
  * The life of a station: finish what is open, ask for work, make the card, again. One job at a time.
  *
- * Invariants: nothing is claimed while a report of an earlier job waits, while a job is open, or while a card is
+ * Invariants: nothing is begun while a report of an earlier job waits, while a job is open, or while a card is
  * inside that no job owns; the doorbell only shortens the wait, polling is the floor.
  */
 import { type StationJob } from '@cardwright/protocol';
@@ -36,15 +36,32 @@ export class Bell {
   }
 }
 
+/**
+ * A device that is not free takes no new job, but a card inside that the journal does not know may belong to a job
+ * that the server still holds armed for us: asked once per process, so that a lost journal becomes a visible doubt.
+ */
+class Blockage {
+  #hasAsked = false;
+
+  mustAsk(): boolean {
+    return !this.#hasAsked;
+  }
+
+  asked(): void {
+    this.#hasAsked = true;
+  }
+}
+
 const retryBackOff = { baseMs: 250, capMs: 10_000 };
 
 /** Works until the agent is told to stop. @throws for a bug or a journal that fails: the process must end */
 export async function runStation(parts: StationParts, bell: Bell): Promise<void> {
   const { stopping, clock, pollIntervalMs, random, logger } = parts;
+  const blockage = new Blockage();
   const isOver = (): boolean => stopping.aborted;
   for (let failures = 0; !isOver();) {
     try {
-      const isBusy = await workOnce(parts);
+      const isBusy = await workOnce(parts, blockage);
       failures = 0;
       if (!isBusy) await bell.wait(clock, pollIntervalMs * (0.8 + 0.4 * random()), stopping);
     } catch (error) {
@@ -58,13 +75,16 @@ export async function runStation(parts: StationParts, bell: Bell): Promise<void>
 }
 
 /** One round. Resolves to true when there may be more to do at once. */
-async function workOnce(parts: StationParts): Promise<boolean> {
+async function workOnce(parts: StationParts, blockage: Blockage): Promise<boolean> {
   const { reports, journal, link, agentVersion, pollIntervalMs } = parts;
   await recoverOpenJobs(parts);
   if (!(await reports.whenDelivered(pollIntervalMs))) return true;
-  if (!(await isDeviceFree(parts))) return false;
+  const isFree = await isDeviceFree(parts);
+  if (!isFree && !blockage.mustAsk()) return false;
   const job = await link.claim({ bootId: journal.bootId, agentVersion });
-  if (job === null) return false;
+  blockage.asked();
+  // A lease that is not used runs out, and the job goes back to the queue.
+  if (job === null || (!isFree && !job.armed)) return false;
   if (job.armed) {
     await takeUpArmedJob(parts, job);
     return false;

@@ -301,7 +301,7 @@ class CardReading {
   }
 
   #note(nodes: readonly TlvNode[], source: string): void {
-    this.#tags.push(...reportedTags(nodes, source));
+    this.#tags.push(...reportedTags(nodes, source, this.#given.facts.panSha256));
   }
 
   #begin(check: VerdictName): void {

@@ -7,6 +7,7 @@ import { failWhenNotRunning } from './running-system.ts';
 export interface IssueOptions {
   readonly name: string;
   readonly secondName?: string;
+  readonly product?: string;
   readonly station?: string;
   readonly json?: true;
 }
@@ -18,6 +19,7 @@ export async function issueCardCommand(options: IssueOptions): Promise<void> {
   const request = {
     name: options.name,
     ...(options.secondName === undefined ? {} : { secondName: options.secondName }),
+    ...(options.product === undefined ? {} : { productId: options.product }),
     ...(options.station === undefined ? {} : { persoStation: options.station }),
   };
   const card = await failWhenNotRunning(issueCardThrough(origin, request));

@@ -35,17 +35,17 @@ const phrases: Readonly<Record<string, Phrase>> = {
     '3 prepare',
     'the vault opened the card data, prepared the EMV data and sealed the plan',
   ),
-  'order.data_failed': ({ errorCode, field }) => ({
+  'order.data_failed': ({ fault }) => ({
     step: '3 prepare',
-    text: `the card data was refused: ${errorCode ?? ''} ${field ?? ''}`,
+    text: `the card data was refused: ${fault ?? '?'}`,
   }),
   'order.in_production': silent,
   'order.done': line('5 produce', 'the card is made and proven'),
-  'order.production_failed': ({ errorCode }) => ({
+  'order.production_failed': ({ fault }) => ({
     step: '5 produce',
-    text: `the order failed: ${errorCode ?? '?'}`,
+    text: `the order failed: ${fault ?? '?'}`,
   }),
-  'order.in_doubt': line('5 produce', 'it is not known whether a card was made'),
+  'order.in_doubt': line('5 produce', 'it is not known whether a card was made: somebody must look'),
   'job.queued': silent,
   'job.leased': line('4 send', 'the station took the job; print data encrypted to its key'),
   'job.armed': line('4 send', 'armed: from here no other station can get this card'),

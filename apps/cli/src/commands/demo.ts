@@ -50,6 +50,8 @@ export async function demoCommand(options: DemoOptions): Promise<void> {
       timing: 'fast',
       faults: options.fault === undefined ? [] : [options.fault],
       takeAfterMs: 300,
+      // Long enough to see the station wait for an operator, short enough for a demo.
+      operatorWaitMs: 8_000,
     },
     {
       onRestart: (name, signal) => {
@@ -74,6 +76,8 @@ function speaker(startedAt: number): Say {
 }
 
 function isFinished(order: OrderView, issuer: IssuerCardView): boolean {
+  // Doubt ends only by inspection; the issuer rightly sees PENDING until then.
+  if (order.state === 'in_doubt') return true;
   if (issuer.status !== 'SUCCESSFUL' && issuer.status !== 'FAILED') return false;
   return order.state !== 'done' || order.handOver === 'taken' || order.handOver === 'retracted';
 }
@@ -105,6 +109,11 @@ async function makeOneCard(sandbox: Sandbox, options: DemoOptions, say: Say): Pr
   process.exitCode = finished.issuer.status === 'SUCCESSFUL' ? 0 : 1;
 }
 
+const headlines: Readonly<Partial<Record<OrderView['state'], string>>> = {
+  done: 'PRODUCED',
+  in_doubt: 'IN DOUBT',
+};
+
 interface DemoResult {
   readonly cardId: string;
   readonly operationId: string;
@@ -122,9 +131,8 @@ function report(options: DemoOptions, result: DemoResult): void {
     return;
   }
   const code = issuer.errorCode === undefined ? '' : ` (${issuer.errorCode})`;
-  process.stdout.write(
-    `\n${order.state === 'done' ? 'PRODUCED' : 'NOT PRODUCED'}  ${issuer.detailsStatus}${code}\n`,
-  );
+  const headline = headlines[order.state] ?? 'NOT PRODUCED';
+  process.stdout.write(`\n${headline}  ${issuer.detailsStatus}${code}\n`);
   for (const [name, file] of Object.entries(files) as [string, string | null][]) {
     process.stdout.write(
       `  ${name.padEnd(11)} ${file === null ? '(none)' : relative(process.cwd(), file)}\n`,

@@ -10,6 +10,9 @@ export const sandboxFacts = {
   issuerName: 'Kotori Bank',
   productId: 'DEBIT_STD',
   paymentConfig: 'CCD_3DES_01',
+  /** The second product: another chip layout, keys of its own. */
+  vsdcProductId: 'DEBIT_VSDC',
+  vsdcPaymentConfig: 'VSDC_CVN18_01',
   keyIndex: '01',
   stationId: 'KIOSK-PS-101',
   signingKid: 'iss-key-1',

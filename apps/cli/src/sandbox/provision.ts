@@ -24,6 +24,8 @@ export interface SandboxSettings {
   readonly faults: readonly string[];
   /** Milliseconds until the simulated customer takes the card; null: never. */
   readonly takeAfterMs: number | null;
+  /** How long the station waits for an operator to mend a fault; the agent's default when absent. */
+  readonly operatorWaitMs?: number;
 }
 
 const validityMs = 365 * 24 * 3600 * 1000;
@@ -105,6 +107,7 @@ interface Registrations {
 async function provisionStation(
   layout: SandboxLayout,
   ca: Authorities,
+  settings: SandboxSettings,
 ): Promise<Pick<Registrations, 'stationThumbprint' | 'stationPayloadKey'>> {
   const folder = layout.component('agent');
   const stationThumbprint = await issueInto(folder, 'station', ca.stations, facts.stationId, 'client');
@@ -129,6 +132,7 @@ async function provisionStation(
         device: facts.printerDevice,
       },
       chip: { driver: 'vpcd', host: '127.0.0.1', port: layout.ports.chip },
+      ...(settings.operatorWaitMs === undefined ? {} : { operatorWaitMs: settings.operatorWaitMs }),
     }),
   );
   return { stationThumbprint, stationPayloadKey };
@@ -153,6 +157,17 @@ async function provisionIssuer(
   return { issuerThumbprint, issuerSigningKey, oauthSecret };
 }
 
+/** A product as the server knows it: which configuration and key indexes an order may name. */
+function serverProduct(productId: string, paymentConfig: string): Readonly<Record<string, unknown>> {
+  const keyIndexes = [facts.keyIndex];
+  return {
+    productId,
+    paymentConfigs: [paymentConfig],
+    keyIndexes: { oda: keyIndexes, derivation: keyIndexes, cv: keyIndexes, pv: keyIndexes },
+    remake: { maxRemakes: 1, remakeAfterTerminate: false },
+  };
+}
+
 async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Registrations): Promise<void> {
   const folder = layout.component('server');
   const { ports } = layout;
@@ -160,7 +175,6 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
   await issueInto(folder, 'outbound', ca.outbound, 'cardwright notifications', 'client');
   await makeEcKey(join(folder, 'token-signing.key'));
   writeSecret(join(folder, 'oauth.secret'), known.oauthSecret);
-  const keyIndexes = [facts.keyIndex];
   writePublic(
     layout.configFile('server'),
     json({
@@ -198,12 +212,8 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
         },
       ],
       products: [
-        {
-          productId: facts.productId,
-          paymentConfigs: [facts.paymentConfig],
-          keyIndexes: { oda: keyIndexes, derivation: keyIndexes, cv: keyIndexes, pv: keyIndexes },
-          remake: { maxRemakes: 1, remakeAfterTerminate: false },
-        },
+        serverProduct(facts.productId, facts.paymentConfig),
+        serverProduct(facts.vsdcProductId, facts.vsdcPaymentConfig),
       ],
       stations: [
         {
@@ -237,6 +247,12 @@ export function writeSimulatorConfig(layout: SandboxLayout, settings: SandboxSet
 /** Writes the issuer's configuration once the vault has said which key to encrypt to. */
 export function writeIssuerConfig(layout: SandboxLayout, recipientJwk: unknown): void {
   const { keyIndex } = facts;
+  const paymentApplication = (config: string): Readonly<Record<string, string>> => ({
+    config,
+    odaKeyIndex: keyIndex,
+    derivationKeyIndex: keyIndex,
+    cvKeyIndex: keyIndex,
+  });
   writePublic(
     layout.configFile('issuer'),
     json({
@@ -258,12 +274,13 @@ export function writeIssuerConfig(layout: SandboxLayout, recipientJwk: unknown):
         signingKeyFile: 'signing.key',
         recipientJwk,
         productId: facts.productId,
-        paymentApplication: {
-          config: facts.paymentConfig,
-          odaKeyIndex: keyIndex,
-          derivationKeyIndex: keyIndex,
-          cvKeyIndex: keyIndex,
-        },
+        paymentApplication: paymentApplication(facts.paymentConfig),
+        otherProducts: [
+          {
+            productId: facts.vsdcProductId,
+            paymentApplication: paymentApplication(facts.vsdcPaymentConfig),
+          },
+        ],
         defaultStation: facts.stationId,
       },
       oauth: { clientId: facts.oauthClientId, clientSecretFile: 'oauth.secret' },
@@ -292,7 +309,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   const layout = sandboxLayout(draft, settings.ports);
   const ca = await makeAuthorities(layout);
   await provisionVault(layout, ca);
-  const station = await provisionStation(layout, ca);
+  const station = await provisionStation(layout, ca, settings);
   const issuer = await provisionIssuer(layout, ca);
   await provisionServer(layout, ca, { ...station, ...issuer });
   await issueInto(layout.operator, 'operator', ca.operators, 'sandbox operator', 'client');

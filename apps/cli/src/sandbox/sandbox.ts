@@ -4,7 +4,8 @@
  * Order matters only for the first start: the issuer needs the vault's public key. Afterwards any process may
  * die and come back in any order.
  */
-import { createServer } from 'node:net';
+import { randomInt } from 'node:crypto';
+import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { check, operatorPaths, OrderView, vaultPaths, VaultPublicKeys } from '@cardwright/protocol';
@@ -44,15 +45,25 @@ export interface Sandbox {
   stop(): Promise<void>;
 }
 
+/**
+ * A listener on a random port below the ephemeral range: there the system takes ports for outgoing connections, one
+ * of which could seize ours between this look and the start of the process that it is for.
+ */
+async function listenSomewhere(): Promise<Server> {
+  for (;;) {
+    const server = createServer();
+    const port = randomInt(20_000, 32_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (isFree) return server;
+  }
+}
+
 /** Ports that are free right now. */
 export async function freePorts(): Promise<SandboxPorts> {
-  const servers = await Promise.all(
-    Array.from({ length: 8 }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
+  const servers = await Promise.all(Array.from({ length: 8 }, listenSomewhere));
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   const [

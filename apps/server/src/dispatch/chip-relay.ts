@@ -3,7 +3,8 @@
  * chip got the script.
  *
  * Invariants: the script of a plan is released to one chip only, and the chip is on record before the script
- * leaves (I11); the same chip may ask again. Only an armed job of the right epoch gets anything (I5).
+ * leaves (I11); the same chip may ask again. Only an armed job of the right epoch gets anything (I5). The vault's
+ * yes to a cryptogram is on record before the station hears it.
  */
 import { armedJobStates, isTerminal, type JobState, orderTransitions } from '@cardwright/domain';
 import {
@@ -26,7 +27,7 @@ import {
   type StationRefusal,
   type StationResult,
 } from './dispatch-parts.ts';
-import { findStationJob } from './job-record.ts';
+import { cryptogramConfirmedEvent, findStationJob } from './job-record.ts';
 
 interface ArmedJob {
   readonly ok: true;
@@ -84,6 +85,7 @@ async function findForeignRelease(
   );
 }
 
+/** @throws VaultUnavailableError, VaultRefusedError */
 export async function beginChip(
   parts: DispatchParts,
   stationId: string,
@@ -103,7 +105,7 @@ const alreadyReleased = refuseStation(
   'The data of this order was released to another chip',
 );
 
-/** @throws VaultUnavailableError */
+/** @throws VaultUnavailableError, VaultRefusedError */
 export async function releaseScript(
   parts: DispatchParts,
   stationId: string,
@@ -153,7 +155,7 @@ export async function releaseScript(
   });
 }
 
-/** @throws VaultUnavailableError */
+/** @throws VaultUnavailableError, VaultRefusedError */
 export async function confirmCryptogram(
   parts: DispatchParts,
   stationId: string,
@@ -164,13 +166,16 @@ export async function confirmCryptogram(
     findArmedJob(tx, stationId, jobId, evidence.epoch, armedJobStates),
   );
   if (!found.ok) return found;
+  if (found.job.script_released_at === null) {
+    return refuseStation('NOT_LEASED', 'No script was released for this job');
+  }
   const verdict = await parts.vault.cryptogram({ sealedPlan: found.sealedPlan, evidence });
   await parts.store.transaction(async (tx) => {
     await recordEvent(tx, {
       operationId: found.job.operation_id,
       jobId,
       at: parts.clock.now(),
-      event: verdict.confirmed ? 'chip.cryptogram-confirmed' : 'chip.cryptogram-refused',
+      event: verdict.confirmed ? cryptogramConfirmedEvent : 'chip.cryptogram-refused',
       data: { atc: evidence.atc, cid: evidence.cid, reason: verdict.reason ?? null },
     });
   });

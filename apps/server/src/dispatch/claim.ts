@@ -2,15 +2,17 @@
  * Claim: a station asks for its current job, else for the next one in its queue.
  *
  * Invariants: a station holds one job at a time; a lease raises the epoch (I5); an armed job is shown to its
- * station again and never carries a payload a second time.
+ * station again and never carries a payload a second time. A plan that the vault cannot open ends its order instead
+ * of holding up the station's queue.
  */
 import { armedJobStates } from '@cardwright/domain';
 import { type ClaimAnswer, type ClaimRequest } from '@cardwright/protocol';
 import { type StationConfig } from '../config.ts';
-import { scheduleWork } from '../due-work/due-work.ts';
-import { findOrder } from '../orders/order-record.ts';
+import { completeWork, scheduleWork } from '../due-work/due-work.ts';
+import { findOrder, moveOrder } from '../orders/order-record.ts';
 import { type Transaction } from '../store/store.ts';
 import { type JobRow, type OrderRow } from '../store/tables.ts';
+import { VaultRefusedError } from '../vault-link/vault-link.ts';
 import { accept, type DispatchParts, type StationResult } from './dispatch-parts.ts';
 import { moveJob } from './job-record.ts';
 
@@ -73,7 +75,30 @@ export async function noteStationSeen(
     .execute();
 }
 
-/** @throws VaultUnavailableError when the payload cannot be made now; the lease then waits for the next claim */
+/** Ends a leased job whose plan can never be opened, and its order with it. */
+async function withdrawUnusable(parts: DispatchParts, jobId: string, epoch: number): Promise<void> {
+  await parts.store.transaction(async (tx) => {
+    const job = await tx.db.selectFrom('jobs').selectAll().where('job_id', '=', jobId).executeTakeFirst();
+    if (job?.state !== 'leased' || job.epoch !== epoch) return;
+    const order = await findOrder(tx, job.operation_id);
+    if (order?.state !== 'ready') return;
+    const at = parts.clock.now();
+    await moveJob(tx, job, { to: 'withdrawn', at, data: { fault: 'PAYLOAD_FAIL', reason: 'plan-invalid' } });
+    await completeWork(tx, 'lease_expiry', jobId);
+    await completeWork(tx, 'wait_limit', order.operation_id);
+    await moveOrder(tx, parts.outbox, order, {
+      to: 'production_failed',
+      at,
+      jobId,
+      failure: { code: 'PAYLOAD_FAIL' },
+    });
+  });
+}
+
+/**
+ * @throws VaultUnavailableError when the payload cannot be made now; the lease then waits for the next claim
+ * @throws VaultRefusedError when the vault refuses it for another reason than the plan
+ */
 export async function claimJob(
   parts: DispatchParts,
   station: StationConfig,
@@ -102,13 +127,23 @@ export async function claimJob(
   if (job.state !== 'leased' || order.sealed_plan === null) {
     return accept({ job: { ...common, armed: true, leaseExpiresAt: job.armed_at ?? 0 } });
   }
-  const { payload } = await parts.vault.payload({
+  const wanted = {
     sealedPlan: order.sealed_plan,
     jobId: job.job_id,
     epoch: job.epoch,
     stationId,
     stationKey: station.payloadKey,
     expiresAt: parts.clock.now() + parts.times.payloadLifeMs,
-  });
+  };
+  let payload: string;
+  try {
+    ({ payload } = await parts.vault.payload(wanted));
+  } catch (error) {
+    if (!(error instanceof VaultRefusedError) || error.code !== 'PLAN_INVALID') throw error;
+    parts.logger.fault('order.plan-unusable', error, { operationId: order.operation_id });
+    await withdrawUnusable(parts, job.job_id, job.epoch);
+    parts.doorbell.ring(stationId);
+    return accept({ job: null });
+  }
   return accept({ job: { ...common, armed: false, payload, leaseExpiresAt: job.lease_until ?? 0 } });
 }

@@ -118,6 +118,23 @@ export async function moveJob(tx: Transaction, job: JobRow, change: JobMove): Pr
   return updated;
 }
 
+/** The event of the vault's yes to the cryptogram that a job's card gave. */
+export const cryptogramConfirmedEvent = 'chip.cryptogram-confirmed';
+
+/** Whether the server itself knows that this job's chip got its script and gave a cryptogram that the vault took. */
+export async function isCardProven(tx: Transaction, job: JobRow): Promise<boolean> {
+  if (job.script_released_at === null) return false;
+  const confirmed = await tx.db
+    .selectFrom('history')
+    .select('sequence')
+    .where('operation_id', '=', job.operation_id)
+    .where('job_id', '=', job.job_id)
+    .where('event', '=', cryptogramConfirmedEvent)
+    .limit(1)
+    .executeTakeFirst();
+  return confirmed !== undefined;
+}
+
 /** The job, if it exists and belongs to this station. */
 export async function findStationJob(
   tx: Transaction,

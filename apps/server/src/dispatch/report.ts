@@ -3,7 +3,8 @@
  *
  * Invariants: a message is taken once by its id and only with the job's epoch (I5); what follows an outcome is
  * decided by the domain's policy alone; the server's own record of a released script outweighs a station that
- * says the chip never got any data (I11); a good card and its order's success are one commit (I3).
+ * says the chip never got any data (I11); a card counts as produced only when the server knows of its script and
+ * of the vault's yes to its cryptogram; a good card and its order's success are one commit (I3).
  */
 import {
   armedJobStates,
@@ -42,7 +43,7 @@ import {
   type StationResult,
 } from './dispatch-parts.ts';
 import { holdsCardNumber } from './evidence-scan.ts';
-import { findStationJob, insertJob, moveJob } from './job-record.ts';
+import { findStationJob, insertJob, isCardProven, moveJob } from './job-record.ts';
 
 interface Reported {
   readonly parts: DispatchParts;
@@ -121,12 +122,11 @@ async function followOutcome(given: Reported, job: JobRow, decision: OrderDecisi
       return;
     }
     case 'ready': {
-      const again = await moveOrder(tx, parts.outbox, order, {
-        to: 'ready',
-        at,
-        jobId,
-        data: { remake: true },
-      });
+      // A job withdrawn before it was armed leaves its order ready.
+      const again =
+        order.state === 'ready'
+          ? order
+          : await moveOrder(tx, parts.outbox, order, { to: 'ready', at, jobId, data: { remake: true } });
       await insertJob(tx, { order: again, attempt: job.attempt + 1, epoch: job.epoch, at });
       tx.onCommit(() => {
         parts.doorbell.ring(order.station_id);
@@ -164,6 +164,10 @@ async function takeOutcome(given: Reported, report: OutcomeReport): Promise<Stat
   if (job.state === 'queued') return notHeld;
   if (!canMove(jobTransitions, job.state, report.outcome)) {
     return job.state === 'leased' ? notHeld : bad('The outcome cannot follow the last stage');
+  }
+  if (report.outcome === 'produced' && !(await isCardProven(tx, job))) {
+    parts.logger.warn('report.card-unproven', { jobId: job.job_id, operationId: job.operation_id });
+    return refuseStation('CARD_UNPROVEN', 'The vault has confirmed no cryptogram of this card');
   }
   const outcome = outcomeOf(report, job);
   const ended = await moveJob(tx, job, {

@@ -1,7 +1,8 @@
 /**
  * Refusals of the issuer API: values with a documented code, never exceptions (OD-4.1, OD-4.2).
  *
- * Invariant: `error` is a field name or a fixed text. A value that came in is never sent back.
+ * Invariant: `error` is a field name or a fixed text. A value that came in is never sent back, not even when it
+ * came as the name of a member.
  */
 import { type D1Error, type D1ErrorCode, d1Errors } from '@cardwright/protocol';
 import { type FastifyReply } from 'fastify';
@@ -65,8 +66,23 @@ export const refuseUnavailable = (retryAfterS: number): D1Refusal => ({
   retryAfterS,
 });
 
+/** A name as people give to members: no run of digits that could be a number of a card or of a person. */
+const plainName = /^[A-Za-z_](?:(?!\d{5})[A-Za-z0-9_-]){0,63}(?:\[\d{1,4}\])*$/;
+
+/**
+ * The part of a dotted field name that may be sent back. Clients invent member names, and what does not look like
+ * one could be card data; the path is then cut before it.
+ */
+export function showableField(field: string): string {
+  const parts = field.split('.');
+  const strange = parts.findIndex((part) => !plainName.test(part));
+  const shown = (strange === -1 ? parts : parts.slice(0, strange)).join('.');
+  return shown === '' ? 'body' : shown;
+}
+
 export function refusalBody(refusal: D1Refusal): D1Error {
-  return { errorCode: refusal.errorCode, error: refusal.error };
+  const { errorCode, error } = refusal;
+  return { errorCode, error: d1Errors[errorCode].names === 'field' ? showableField(error) : error };
 }
 
 /** Answers a request with a refusal. */

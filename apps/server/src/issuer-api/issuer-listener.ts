@@ -47,7 +47,8 @@ export function canonicalUrl(url: string): string {
   const question = url.indexOf('?');
   const path = question === -1 ? url : url.slice(0, question);
   const canonical = path
-    .replace('/physicalcards/', '/physicalCards/')
+    // Anchored: a card may be called `physicalcards`.
+    .replace(/^(\/banking\/v1\/issuers\/[^/]*)\/physicalcards\//, '$1/physicalCards/')
     .replace(/\/productionstatus$/, '/productionStatus')
     .replace(/\/operations%3[Aa]production$/, '/operations:production');
   return question === -1 ? canonical : canonical + url.slice(question);
@@ -106,12 +107,15 @@ function createFastify(config: ServerConfig, listener: ListenerConfig): FastifyI
     https: {
       ...mtlsServerOptions({ ...config.tls, clientCaFile: listener.clientCaFile }),
       maxHeaderSize: 16 * 1_024,
+      // Node would answer such a request itself, without a body.
+      requireHostHeader: false,
     },
     bodyLimit: bodyLimitBytes,
     requestTimeout: answerLimitMs,
     exposeHeadRoutes: false,
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 2_048 },
+    // As long as an address can be: a long parameter is malformed, not an unknown path.
+    routerOptions: { maxParamLength: 16 * 1_024 },
     rewriteUrl: (request) => canonicalUrl(request.url ?? '/'),
     frameworkErrors: (error, request, reply) => {
       const typed = reply as unknown as FastifyReply;
@@ -144,6 +148,10 @@ export function createIssuerListener(
       parts.logger.fault('issuer-api.request-failed', error, { correlationId: request.correlationId });
     }
     return sendRefusal(reply, refusal ?? refuseInternal);
+  });
+  // Node would answer an unknown expectation with an empty 417; nothing here depends on one.
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response);
   });
   app.setNotFoundHandler((_request, reply) => sendRefusal(reply, refuseNotFound));
 

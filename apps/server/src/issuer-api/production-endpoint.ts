@@ -12,6 +12,7 @@ import {
   scopes,
 } from '@cardwright/protocol';
 import { type Logger } from '@cardwright/runtime';
+import { sql } from 'kysely';
 import { type Catalogue } from '../catalogue.ts';
 import {
   findReplay,
@@ -138,6 +139,8 @@ export async function readProductionStatus(
       .selectAll()
       .where('issuer_id', '=', issuerId)
       .where('card_id', '=', cardId)
+      // A live order is the newest one whatever the clock did.
+      .orderBy(sql`case when ended_at is null then 0 else 1 end`)
       .orderBy('created_at', 'desc')
       .limit(maxOperations)
       .execute(),

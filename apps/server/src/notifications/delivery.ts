@@ -97,7 +97,8 @@ export function createDelivery(parts: DeliveryParts): WorkHandler {
   return {
     kind: 'notify',
     maxConcurrent: 32,
-    leaseMs: 60_000,
+    // Longer than the slowest attempt: token, call, token again, call again, 15 s each (OD-5.3).
+    leaseMs: 90_000,
     run: async (work) => {
       const notification = await parts.store.transaction((tx) => findPending(tx, work.subjectId));
       if (notification === undefined) {

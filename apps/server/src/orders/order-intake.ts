@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { d1StatusOf } from '@cardwright/domain';
+import { type FingerprintAnswer } from '@cardwright/protocol';
 import { type Clock, crashPoint, newId } from '@cardwright/runtime';
 import { sql } from 'kysely';
 import { scheduleWork } from '../due-work/due-work.ts';
@@ -15,7 +16,7 @@ import { type Outbox } from '../notifications/outbox.ts';
 import { recordChange } from '../store/history.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { type OrderRow } from '../store/tables.ts';
-import { type VaultLink } from '../vault-link/vault-link.ts';
+import { type VaultLink, VaultRefusedError } from '../vault-link/vault-link.ts';
 import { canonicalContent, type OrderContent } from './order-content.ts';
 
 export interface OrderArrival {
@@ -170,6 +171,20 @@ async function insertOrder(
   return operationId;
 }
 
+/** A ciphertext's fingerprint. What the vault refuses to look at is as unreadable as what it cannot open. */
+async function fingerprintOf(
+  vault: VaultLink,
+  issuerId: string,
+  encryptedData: string,
+): Promise<FingerprintAnswer> {
+  try {
+    return await vault.fingerprint({ issuerId, encryptedData });
+  } catch (error) {
+    if (!(error instanceof VaultRefusedError)) throw error;
+    return { result: 'rejected', field: 'encryptedData' };
+  }
+}
+
 /** Asks the vault whether two ciphertexts hold the same card data. @throws VaultUnavailableError */
 async function compareByVault(
   vault: VaultLink,
@@ -177,11 +192,11 @@ async function compareByVault(
   arrival: OrderArrival,
 ): Promise<IntakeResult> {
   const { issuerId } = arrival;
-  const given = await vault.fingerprint({ issuerId, encryptedData: arrival.encryptedData });
+  const given = await fingerprintOf(vault, issuerId, arrival.encryptedData);
   if (given.result === 'rejected') return { result: 'invalid-data', field: given.field };
   let fingerprint = stored.fingerprint;
   if (fingerprint === null && stored.encrypted_data !== null) {
-    const first = await vault.fingerprint({ issuerId, encryptedData: stored.encrypted_data });
+    const first = await fingerprintOf(vault, issuerId, stored.encrypted_data);
     fingerprint = first.result === 'ok' ? first.fingerprint : null;
   }
   return given.fingerprint === fingerprint

@@ -3,7 +3,8 @@
  * `data_failed`.
  *
  * Invariants: the vault is asked outside of any transaction and may be asked twice; only an order that is still
- * `requested` takes the answer. While the vault is away the order waits (I2).
+ * `requested` takes the answer. While the vault is away the order waits (I2); a request that the vault refuses for
+ * good ends the order.
  */
 import { type Clock, type Logger } from '@cardwright/runtime';
 import { type Catalogue } from '../catalogue.ts';
@@ -15,7 +16,7 @@ import { backOffMs, type WorkHandler } from '../due-work/work-loop.ts';
 import { type Outbox } from '../notifications/outbox.ts';
 import { type Store } from '../store/store.ts';
 import { type OrderRow } from '../store/tables.ts';
-import { type VaultLink, VaultUnavailableError } from '../vault-link/vault-link.ts';
+import { type VaultLink, VaultRefusedError, VaultUnavailableError } from '../vault-link/vault-link.ts';
 import { parseContent } from './order-content.ts';
 import { findOrder, moveOrder, type OrderMove } from './order-record.ts';
 import { spellKeyIndexes } from './order-request.ts';
@@ -33,7 +34,11 @@ export interface PreparationParts {
 
 type Prepared = Pick<OrderMove, 'to' | 'failure' | 'prepared' | 'fingerprint'>;
 
-async function askVault(parts: PreparationParts, order: OrderRow, encryptedData: string): Promise<Prepared> {
+async function consultVault(
+  parts: PreparationParts,
+  order: OrderRow,
+  encryptedData: string,
+): Promise<Prepared> {
   const content = parseContent(order.content);
   const product = parts.catalogue.products.get(order.product_id);
   const answer = await parts.vault.prepare({
@@ -51,6 +56,16 @@ async function askVault(parts: PreparationParts, order: OrderRow, encryptedData:
   // The data opened but did not pass: its fingerprint is the last chance to recognize a replay later.
   const seen = await parts.vault.fingerprint({ issuerId: order.issuer_id, encryptedData });
   return { to: 'data_failed', failure, ...(seen.result === 'ok' ? { fingerprint: seen.fingerprint } : {}) };
+}
+
+async function askVault(parts: PreparationParts, order: OrderRow, encryptedData: string): Promise<Prepared> {
+  try {
+    return await consultVault(parts, order, encryptedData);
+  } catch (error) {
+    if (!(error instanceof VaultRefusedError)) throw error;
+    parts.logger.fault('order.preparation-refused', error, { operationId: order.operation_id });
+    return { to: 'data_failed', failure: { code: 'DATA_PREPARATION_FAILED' } };
+  }
 }
 
 async function applyPreparation(

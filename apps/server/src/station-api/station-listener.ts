@@ -26,7 +26,7 @@ import { beginChip, confirmCryptogram, releaseScript } from '../dispatch/chip-re
 import { claimJob } from '../dispatch/claim.ts';
 import { type DispatchParts, type StationResult } from '../dispatch/dispatch-parts.ts';
 import { takeReport } from '../dispatch/report.ts';
-import { VaultUnavailableError } from '../vault-link/vault-link.ts';
+import { VaultRefusedError, VaultUnavailableError } from '../vault-link/vault-link.ts';
 import { serveDoorbell } from './doorbell-stream.ts';
 
 const bodyLimitBytes = 64 * 1_024;
@@ -45,6 +45,10 @@ function sendFault(parts: DispatchParts, reply: FastifyReply, error: unknown): F
     parts.logger.warn('station.vault-unavailable', { reason: error.reason });
     void reply.header('retry-after', '2');
     return sendError(reply, 'VAULT_UNAVAILABLE', 'The vault does not answer');
+  }
+  if (error instanceof VaultRefusedError) {
+    parts.logger.fault('station.vault-refused', error);
+    return sendError(reply, 'VAULT_REFUSED', 'The vault refused the request');
   }
   const status = (error as { statusCode?: unknown } | null)?.statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500) {

@@ -6,7 +6,7 @@
  * not checkable and preparation decides.
  */
 import { type Clock, type Logger } from '@cardwright/runtime';
-import { type VaultLink, VaultUnavailableError } from './vault-link.ts';
+import { type VaultLink, VaultRefusedError, VaultUnavailableError } from './vault-link.ts';
 
 export type KidVerdict = 'known' | 'unknown' | 'not-checkable';
 
@@ -29,8 +29,9 @@ export function createRecipientKeys(vault: VaultLink, clock: Clock, logger: Logg
       const { recipientKeys } = await vault.publicKeys();
       known = new Set(recipientKeys.map((key) => keyOf(key.issuerId, key.jwk.kid ?? '')));
     } catch (error) {
-      if (!(error instanceof VaultUnavailableError)) throw error;
-      logger.warn('vault.keys-not-read', { reason: error.reason });
+      const isVaults = error instanceof VaultUnavailableError || error instanceof VaultRefusedError;
+      if (!isVaults) throw error;
+      logger.warn('vault.keys-not-read', { reason: 'reason' in error ? error.reason : error.code });
     } finally {
       asking = undefined;
     }

@@ -1,9 +1,9 @@
 /**
  * The server's side of the vault's private API: one function for each question the vault answers.
  *
- * Invariants: every answer is checked against its schema before it is believed; whatever goes wrong on the way is
- * one fault, VAULT_UNAVAILABLE, that a caller may retry. The server holds blobs that the vault sealed and never
- * looks into them.
+ * Invariants: every answer is checked against its schema before it is believed; what the vault decides about a
+ * request is final, whatever else goes wrong is one fault, VAULT_UNAVAILABLE, that a caller may retry. The server
+ * holds blobs that the vault sealed and never looks into them.
  */
 import {
   check,
@@ -23,7 +23,7 @@ import {
   VaultScriptAnswer,
   type VaultScriptRequest,
 } from '@cardwright/protocol';
-import { type MtlsClient } from '@cardwright/runtime';
+import { type ClientAnswer, type MtlsClient } from '@cardwright/runtime';
 import { type Static, type TSchema } from 'typebox';
 
 /** The vault did not answer, or not as agreed. Always worth another try. */
@@ -38,6 +38,21 @@ export class VaultUnavailableError extends Error {
     this.reason = reason;
   }
 }
+
+/** The vault has judged the request itself: asking again cannot help. */
+export class VaultRefusedError extends Error {
+  override readonly name = 'VaultRefusedError';
+  /** The vault's own code, `PLAN_INVALID` for example, or `status-400` when it gave none that can be read. */
+  readonly code: string;
+
+  constructor(code: string) {
+    super(`the vault refused: ${code}`);
+    this.code = code;
+  }
+}
+
+/** What the vault answers about a request. Other statuses tell of the vault, the way to it or who may use it. */
+const finalStatuses: readonly number[] = [400, 413, 422];
 
 export interface VaultLink {
   publicKeys(): Promise<VaultPublicKeys>;
@@ -58,7 +73,16 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown';
 }
 
-/** Speaks to the vault over `client`. Every function throws VaultUnavailableError. */
+/** A refusal's code when it looks like one; never any other word of the answer. */
+function refusalCodeOf(answer: ClientAnswer): string {
+  const body = parseStrictJson(answer.body);
+  const code = body.ok ? (body.value as { code?: unknown } | null)?.code : undefined;
+  return typeof code === 'string' && /^[A-Z][A-Z_]{1,40}$/.test(code)
+    ? code
+    : `status-${String(answer.status)}`;
+}
+
+/** Speaks to the vault over `client`. Every function throws VaultUnavailableError and VaultRefusedError. */
 export function createVaultLink(client: MtlsClient): VaultLink {
   const ask = async <S extends TSchema>(
     schema: S,
@@ -74,6 +98,7 @@ export function createVaultLink(client: MtlsClient): VaultLink {
     } catch (error) {
       throw new VaultUnavailableError(reasonOf(error));
     }
+    if (finalStatuses.includes(answer.status)) throw new VaultRefusedError(refusalCodeOf(answer));
     if (answer.status !== 200) throw new VaultUnavailableError(`status-${String(answer.status)}`);
     const body = parseStrictJson(answer.body);
     const checked = body.ok ? check(schema, body.value) : undefined;

@@ -17,6 +17,10 @@ export interface FakeVault {
   isUp: boolean;
   /** When set, scripts are refused with this reason. */
   scriptRefusal: string | undefined;
+  /** When set, cryptograms are not confirmed, for this reason. */
+  cryptogramRefusal: string | undefined;
+  /** When set, every call is refused with this. */
+  refusal: { readonly status: number; readonly code: string } | undefined;
   /** Paths of all calls that were answered. */
   readonly calls: string[];
   close(): Promise<void>;
@@ -95,7 +99,9 @@ async function answer(
           }
         : { result: 'refused', reason: vault.scriptRefusal };
     case vaultPaths.cryptogram:
-      return { confirmed: body['evidence'] !== undefined };
+      return vault.cryptogramRefusal === undefined
+        ? { confirmed: body['evidence'] !== undefined }
+        : { confirmed: false, reason: vault.cryptogramRefusal };
     default:
       throw new Error('no such path');
   }
@@ -111,6 +117,12 @@ export async function startFakeVault(tls: ServerTlsFiles, issuerIds: string[]): 
         reply.writeHead(500).end();
         return;
       }
+      if (vault.refusal !== undefined) {
+        const { status, code } = vault.refusal;
+        reply.writeHead(status, { 'content-type': 'application/json' });
+        reply.end(JSON.stringify({ code, field: '' }));
+        return;
+      }
       const json = await answer(vault, privateKey, issuerIds, request.url ?? '', body);
       vault.calls.push(request.url ?? '');
       reply.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(json));
@@ -122,6 +134,8 @@ export async function startFakeVault(tls: ServerTlsFiles, issuerIds: string[]): 
     recipientJwk: { kty: 'EC', crv: 'P-256', x, y, kid: 'recipient-1' },
     isUp: true,
     scriptRefusal: undefined,
+    cryptogramRefusal: undefined,
+    refusal: undefined,
     calls: [],
     close: () =>
       new Promise((resolve) => {

@@ -51,6 +51,8 @@ export interface Thread {
   report(job: ClaimedJob, report: Json, messageId?: string): Promise<ClientAnswer>;
   /** Reports the stages up to `last`, each started. */
   stages(job: ClaimedJob, ...stages: string[]): Promise<void>;
+  /** What makes a card proven: its chip gets the script, and the vault confirms its cryptogram. */
+  prove(job: ClaimedJob): Promise<void>;
   view(operationId: string): Promise<OrderView>;
   untilState(operationId: string, state: string): Promise<OrderView>;
   /** Empties the station's queue: every waiting job ends in doubt, which tells the issuer nothing. */
@@ -74,6 +76,24 @@ export const spoiled = (changes: Json = {}): Json => ({
   personalizationSent: false,
   ...changes,
 });
+
+type ProofCall = readonly [path: string, body: Json];
+
+/** The two calls that prove a card, without the epoch: release of the script, confirmation of the cryptogram. */
+export const proofOf = (jobId: string): readonly [script: ProofCall, cryptogram: ProofCall] => [
+  [
+    stationPaths.chipScript(jobId),
+    {
+      ticket: 'a-ticket',
+      chip: { atr: '3BE000FF8131FE4514', cplc: 'ABCD' },
+      initializeUpdateResponse: '00112233445566778899',
+    },
+  ],
+  [
+    stationPaths.cryptogram(jobId),
+    { cdol1Data: '00', cid: '80', atc: '0001', arqc: '0011223344556677', iad: '0F' },
+  ],
+];
 
 export function assertStationError(answer: ClientAnswer, code: StationErrorCode, status: number): void {
   assert.equal(jsonOf(answer)['code'], code);
@@ -128,6 +148,13 @@ export async function startThread(world: World, options: ServerOptions = {}): Pr
     stages: async (job, ...stages) => {
       for (const stage of stages) {
         const answer = await thread.report(job, { kind: 'stage', stage, status: 'started' });
+        assert.equal(answer.status, 200, answer.body);
+      }
+    },
+    prove: async (job) => {
+      const { jobId, epoch } = job;
+      for (const [path, body] of proofOf(jobId)) {
+        const answer = await thread.post(station, path, { epoch, ...body });
         assert.equal(answer.status, 200, answer.body);
       }
     },

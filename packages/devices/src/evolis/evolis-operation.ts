@@ -9,7 +9,7 @@ import { delay } from '@cardwright/runtime';
 import { decideEventReaction } from './evolis-faults.ts';
 import { type EvolisLink } from './evolis-link.ts';
 import { EvolisRpcError } from './evolis-rpc.ts';
-import { type EvolisEvent } from './evolis-state.ts';
+import { type EvolisEvent, isBusy } from './evolis-state.ts';
 
 type OperationEnd =
   | { readonly kind: 'done'; readonly answer: string }
@@ -57,40 +57,48 @@ export async function watchOperation(
 ): Promise<Watched> {
   const startedAt = link.clock.now();
   let lastAnswerAt = startedAt;
+  let restsSince: number | undefined;
+  let hadOutage = false;
   for (;;) {
-    const pause = new AbortController();
-    const pausing = delay(link.clock, link.limits.pollMs, pause.signal).then(
-      () => undefined,
-      () => undefined,
-    );
-    const end = await Promise.race([operation.end, pausing]);
-    pause.abort();
+    const end = await Promise.race([operation.end, pause(link)]);
     if (end !== undefined) return end;
-
-    const look = await Promise.race([operation.end, lookForEvent(link)]);
+    const look = await Promise.race([operation.end, lookAtPrinter(link)]);
     if (look.kind === 'done' || look.kind === 'failed') return look;
     const now = link.clock.now();
     if (look.kind === 'no-answer') {
       if (now - lastAnswerAt >= link.limits.silenceMs) return { kind: 'silent', detail: look.detail };
+      hadOutage = true;
       continue;
     }
     lastAnswerAt = now;
+    restsSince = look.isResting ? (restsSince ?? now) : undefined;
     if (look.event !== undefined) {
       const reaction = decideEventReaction(look.event);
       if (reaction.kind !== 'acknowledge') return { kind: 'stalled', event: look.event };
       await acknowledge(link, look.event, reaction.action);
     }
+    // The answer may have been lost with the connection, and then it never comes.
+    if (hadOutage && restsSince !== undefined && now - restsSince >= link.limits.queryMs) {
+      return { kind: 'silent', detail: 'the printer rests after an outage, its answer is lost' };
+    }
     if (now - startedAt >= limitMs) return { kind: 'silent', detail: `not finished in ${limitMs} ms` };
   }
 }
 
+async function pause(link: EvolisLink): Promise<undefined> {
+  await delay(link.clock, link.limits.pollMs);
+  return undefined;
+}
+
 type Look =
-  | { readonly kind: 'event'; readonly event: EvolisEvent | undefined }
+  | { readonly kind: 'seen'; readonly event: EvolisEvent | undefined; readonly isResting: boolean }
   | { readonly kind: 'no-answer'; readonly detail: string };
 
-async function lookForEvent(link: EvolisLink): Promise<Look> {
+async function lookAtPrinter(link: EvolisLink): Promise<Look> {
   try {
-    return { kind: 'event', event: await link.event() };
+    const event = await link.event();
+    const isResting = event === undefined && !isBusy(await link.state());
+    return { kind: 'seen', event, isResting };
   } catch (error) {
     if (error instanceof EvolisRpcError) return { kind: 'no-answer', detail: error.message };
     throw error;

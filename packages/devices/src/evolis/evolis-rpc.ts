@@ -57,7 +57,13 @@ export function callEvolis(endpoint: EvolisEndpoint, clock: Clock, request: Evol
     const chunks: Buffer[] = [];
     let received = 0;
     let isConnected = false;
-    const socket = connect({ host: endpoint.host, port: endpoint.port, allowHalfOpen: true, noDelay: true });
+    const socket = connect({
+      host: endpoint.host,
+      port: endpoint.port,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+    });
 
     const finish = (end: () => void): void => {
       timer.cancel();

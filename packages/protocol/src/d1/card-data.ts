@@ -29,6 +29,20 @@ export const PinBlock = Type.Object(
   closed,
 );
 
+/** Model 2, our extension (OD-3.7): DGIs that the issuer prepared, in hexadecimal, by identifier. */
+export const EmvData = Type.Object(
+  {
+    /** The profile that the data set was prepared for. */
+    profile: Type.String({ pattern: '^[a-z0-9][a-z0-9-]{0,31}$' }),
+    dgis: Type.Record(
+      Type.String({ pattern: '^[0-9A-F]{4}$' }),
+      Type.String({ description: 'upper-case hexadecimal, 1 to 1024 bytes', maxLength: 2048 }),
+    ),
+  },
+  closed,
+);
+export type EmvData = Static<typeof EmvData>;
+
 export const CardData = Type.Object(
   {
     pan: Type.String({ pattern: '^[0-9]{12,19}$' }),
@@ -44,6 +58,7 @@ export const CardData = Type.Object(
     effectiveDate: Type.Optional(Type.String({ pattern: '^[0-9]{6}$' })),
     trackData: Type.Optional(TrackData),
     pinBlock: Type.Optional(PinBlock),
+    emvData: Type.Optional(EmvData),
   },
   closed,
 );

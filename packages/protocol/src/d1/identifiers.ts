@@ -22,5 +22,6 @@ export const correlationIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
 /** Two spellings of one key index: all-digit values compare as numbers, so `"01"` equals `1` (OD-3.6). */
 export function normalizeKeyIndex(index: string | number): string {
   const text = String(index);
-  return /^\d+$/.test(text) ? String(Number(text)) : text;
+  // As text: sixteen digits are more than a number holds exactly.
+  return /^\d+$/.test(text) ? text.replace(/^0+(?=\d)/, '') : text;
 }

@@ -179,6 +179,10 @@ export const stationErrors = {
   ORDER_ENDED: { httpStatus: 409, isFinal: true },
   CHIP_REFUSED: { httpStatus: 422, isFinal: true },
   SCRIPT_ALREADY_RELEASED: { httpStatus: 409, isFinal: true },
+  /** The vault has judged the request: this job's sealed data cannot be used. */
+  VAULT_REFUSED: { httpStatus: 422, isFinal: true },
+  /** A card is called produced of which the vault has confirmed no cryptogram. */
+  CARD_UNPROVEN: { httpStatus: 409, isFinal: true },
   STATION_UNKNOWN: { httpStatus: 401, isFinal: false },
   VAULT_UNAVAILABLE: { httpStatus: 503, isFinal: false },
   INTERNAL_ERROR: { httpStatus: 500, isFinal: false },

@@ -24,6 +24,20 @@ export const PrintFields = Type.Object(
 );
 export type PrintFields = Static<typeof PrintFields>;
 
+/**
+ * What goes onto the magnetic stripe, without sentinels and LRC (ISO/IEC 7813; track 3 ISO/IEC 4909). Sensitive
+ * authentication data: encoded, then forgotten; never written down, never logged (I7).
+ */
+export const StripeTracks = Type.Object(
+  {
+    track1: Type.String({ maxLength: 76, pattern: '^[ -$&->@-_]*$' }),
+    track2: Type.String({ maxLength: 37, pattern: '^[0-9=]*$' }),
+    track3: Type.Optional(Type.String({ maxLength: 104, pattern: '^[0-9=]*$' })),
+  },
+  closed,
+);
+export type StripeTracks = Static<typeof StripeTracks>;
+
 /** Facts to check a card by, as a terminal sees it. Hashes are SHA-256 over the bytes the card returns. */
 export const VerificationFacts = Type.Object(
   {
@@ -51,6 +65,8 @@ export const StationPayload = Type.Object(
     design: Type.String({ description: 'Name of the print template' }),
     isTestCard: Type.Boolean(),
     print: PrintFields,
+    /** Present where the product has a stripe; a station without an encoder ignores it. */
+    stripe: Type.Optional(StripeTracks),
     verification: VerificationFacts,
   },
   closed,
