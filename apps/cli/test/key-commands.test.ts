@@ -80,7 +80,7 @@ test('while two versions overlap both make cards for the products that name them
 test('families that the vault names itself are not rotated', async (t) => {
   const { config, open } = await makeVault(t);
   await (await open()).close();
-  for (const family of ['seal', 'token', 'jwe/ISS0000001']) {
+  for (const family of ['seal', 'token/1', 'jwe/ISS0000001']) {
     const refused = cardwright('rotate', family, '--overlap-days', '1', '--vault', config);
     assert.deepEqual([refused.status, /not rotated yet/.test(refused.stderr)], [1, true]);
   }

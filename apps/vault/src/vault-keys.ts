@@ -64,10 +64,12 @@ export async function openVaultKeys(config: VaultConfig, configFile: string): Pr
     const destroyed = new Set(
       keys.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])),
     );
-    for (const [name, spec] of namedKeys) if (!destroyed.has(name)) await keys.ensure(name, spec);
-    for (const issuerId of config.issuerIds) {
-      await keys.ensure(recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' });
-      await keys.ensure(pinKeyName(issuerId, '1'), { algorithm: 'AES-256', usage: 'PIN' });
+    const ofIssuers = config.issuerIds.flatMap((issuerId) => [
+      [recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' }] as const,
+      [pinKeyName(issuerId, '1'), { algorithm: 'AES-256', usage: 'PIN' }] as const,
+    ]);
+    for (const [name, spec] of [...namedKeys, ...ofIssuers]) {
+      if (!destroyed.has(name)) await keys.ensure(name, spec);
     }
     return keys;
   } finally {

@@ -23,6 +23,7 @@ import {
   keyStateAt,
   nextVersionName,
   type TwoPersons,
+  versionOf,
 } from './key-register/key-life.ts';
 import { type KeyRegister } from './key-register/key-register.ts';
 import { newKeyRecord } from './key-register/key-registration.ts';
@@ -182,14 +183,17 @@ export class SoftwareKeys extends SoftwareKeyOperations {
   }
 
   /**
-   * Makes the next version of a family's key; the one before protects for `overlapMs` more, then only verifies and
-   * decrypts. @throws KeyError KEY_NOT_FOUND when the family has no active key
+   * Makes the next version of a key: of the newest active one of a family (`seal`), or of the one that is named
+   * (`imk-ac/1`), where several products have keys of one family. The one before protects for `overlapMs` more, then
+   * only verifies and decrypts. @throws KeyError KEY_NOT_FOUND when there is no such active key
    */
-  rotate(family: string, overlapMs: number, details: KeyDetails = {}): Promise<KeyHandle> {
+  rotate(familyOrName: string, overlapMs: number, details: KeyDetails = {}): Promise<KeyHandle> {
     return this.#oneAtATime(async () => {
       const records = this.#register.records();
-      const before = currentKeyOf(family, records, this.#now());
-      if (!before) throw new KeyError('KEY_NOT_FOUND', `no key of ${family} is active`);
+      const family = versionOf(familyOrName)?.family ?? familyOrName;
+      const eligible = records.filter(({ name }) => familyOrName === family || name === familyOrName);
+      const before = currentKeyOf(family, eligible, this.#now());
+      if (!before) throw new KeyError('KEY_NOT_FOUND', `no key of ${familyOrName} is active`);
       const name = nextVersionName(
         family,
         records.map((record) => record.name),

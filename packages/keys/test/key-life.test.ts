@@ -73,6 +73,20 @@ test('a rotated key overlaps with its successor, then only verifies what it made
   await assert.rejects(keys.rotate('unheard-of', 0), { code: 'KEY_NOT_FOUND' });
 });
 
+test('where two products have keys of one family, the one that is named is rotated and the other stays', async (t) => {
+  const { keys, pass } = await timedKeys(t);
+  const first = await keys.ensure('cvk/1', tdes('CVK'));
+  const second = await keys.ensure('cvk/2', tdes('CVK'));
+  const third = await keys.rotate('cvk/1', dayMs);
+  assert.equal(third.id, 'cvk/3');
+  pass(dayMs);
+  const card = ['9999001234567892', '3512', '201'] as const;
+  await assert.rejects(keys.cvv(first, ...card), retired);
+  for (const key of [second, third]) assert.match(await keys.cvv(key, ...card), /^\d{3}$/);
+  await assert.rejects(keys.rotate('cvk/1', 0), { code: 'KEY_NOT_FOUND' });
+  await assert.rejects(keys.rotate('cvk/9', 0), { code: 'KEY_NOT_FOUND' });
+});
+
 test('under a retired issuer master key a card in the field is still verified, and no new card is made', async (t) => {
   const { keys, pass } = await timedKeys(t);
   const imk = await keys.ensure('imk-ac/1', tdes('IMK-AC'), { activeMs: dayMs, keepMs: dayMs });

@@ -77,7 +77,7 @@ export async function exportKeyCommand(
 }
 
 /** Families that the vault itself names by version 1, so that another version would never be used. */
-const fixedFamilies = /^(seal|token|jwe\/.*)$/;
+const fixedFamilies = /^(seal|token|jwe\/.*?)(\/\d+)?$/;
 
 export async function rotateKeyCommand(
   family: string,

@@ -135,7 +135,7 @@ export function addKeyCommands(program: Command): void {
   key
     .command('rotate')
     .description("make the next version of a family's key")
-    .argument('<family>', 'such as imk-ac')
+    .argument('<family>', 'such as imk-ac, for its newest key; or one key, such as imk-ac/1')
     .requiredOption('--overlap-days <days>', 'how long the old one still protects', count(0, 3650))
     .addOption(vaultOption())
     .action(rotateKeyCommand);
