@@ -116,7 +116,14 @@ export interface KeyPort {
   ecPublicJwk(key: KeyHandle): Promise<{ kty: 'EC'; crv: 'P-256'; x: string; y: string; kid: string }>;
 }
 
-export type KeyErrorCode = 'KEY_NOT_FOUND' | 'KEY_USAGE' | 'SEAL_BROKEN' | 'JWE_INVALID' | 'KEY_STORE';
+export type KeyErrorCode =
+  | 'KEY_NOT_FOUND'
+  | 'KEY_USAGE'
+  | 'SEAL_BROKEN'
+  | 'JWE_INVALID'
+  | 'KEY_STORE'
+  /** The adapter cannot do this operation, or not without showing key bytes to the host, which is forbidden. */
+  | 'KEY_OPERATION_REFUSED';
 
 /** Raised by adapters. Messages name keys, never their bytes or the data. */
 export class KeyError extends Error {

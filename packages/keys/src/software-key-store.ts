@@ -8,7 +8,9 @@ import { timingSafeEqual } from 'node:crypto';
 import { isKeyName, readKeyFolder, readStoredKey, type StoredKey, writeKeyFile } from './key-folder.ts';
 import { type KeySpec, makeKeyValue, materialOf } from './key-making.ts';
 import { KeyError, type KeyHandle } from './key-port.ts';
+import { probeKeyOperations } from './key-probe.ts';
 import { KeyRing } from './key-ring.ts';
+import { type KeyAdapterStatus, keyOperationNames, type KeyStore } from './key-status.ts';
 import { algorithmsByUsage, mayStore } from './key-usage.ts';
 import { SoftwareKeyOperations } from './software-keys.ts';
 import { isWellKnownKey } from './well-known-keys.ts';
@@ -26,13 +28,14 @@ export interface SoftwareKeysOptions {
 }
 
 /** KeyPort over a sealed folder. */
-export class SoftwareKeys extends SoftwareKeyOperations {
+export class SoftwareKeys extends SoftwareKeyOperations implements KeyStore {
   readonly #ring: KeyRing;
   readonly #folder: string;
   readonly #masterKey: Uint8Array;
   readonly #environment: 'test' | 'production';
   /** One creation at a time: two callers ensuring one name get one key. */
   #creation: Promise<unknown> = Promise.resolve();
+  #status: Promise<KeyAdapterStatus> | undefined;
 
   constructor(ring: KeyRing, options: SoftwareKeysOptions) {
     super(ring, options.environment);
@@ -91,6 +94,32 @@ export class SoftwareKeys extends SoftwareKeyOperations {
     const isSame = value.length === spec.value.length && timingSafeEqual(value, spec.value);
     value.fill(0);
     if (!isSame) throw new KeyError('KEY_STORE', `key ${name} exists with another value`);
+  }
+
+  /** Every operation has key bytes in this process; the known-answer tests run at the first call. */
+  status(): Promise<KeyAdapterStatus> {
+    this.#status ??= this.#probe();
+    return this.#status;
+  }
+
+  async #probe(): Promise<KeyAdapterStatus> {
+    const failures = await probeKeyOperations({
+      port: this,
+      importTemporary: (algorithm, usage, value) =>
+        Promise.resolve(
+          this.#ring.addTemporary(algorithm, usage, materialOf(algorithm, Uint8Array.from(value))),
+        ),
+    });
+    const operations = keyOperationNames.map((operation) => {
+      const note = failures.get(operation);
+      return {
+        operation,
+        result: note === undefined ? ('passed' as const) : ('refused' as const),
+        keyBytes: 'host' as const,
+        ...(note !== undefined && { note }),
+      };
+    });
+    return { adapter: this.adapter, operations };
   }
 
   /** Wipes every key. The adapter is unusable afterwards. */

@@ -42,13 +42,10 @@ import {
 import { type KeyRing } from './key-ring.ts';
 import { algorithmsByUsage } from './key-usage.ts';
 import { rsaCrtParts } from './rsa-crt.ts';
-import { closeBox, openBox } from './sealed-box.ts';
+import { closeBox, openBox, sealAdditionalData } from './sealed-box.ts';
 
 const tdes: readonly KeyAlgorithm[] = ['TDES-2KEY'];
 const aes: readonly KeyAlgorithm[] = ['AES-128', 'AES-256'];
-
-/** What a sealed blob holds; bound as additional data, so that `unseal` never opens a sealed private key. */
-type SealedContent = 'data' | 'rsa-key';
 
 type PublicEcJwk = Awaited<ReturnType<KeyPort['ecPublicJwk']>>;
 
@@ -245,14 +242,14 @@ export class SoftwareKeyOperations implements KeyPort {
   seal(key: KeyHandle, plaintext: Uint8Array, context: string): Promise<Uint8Array> {
     return promised(() => {
       const sealKey = this.#ring.useSymmetric(key, 'seal', ['AES-256']);
-      return closeBox(sealKey, additionalData('data', context), plaintext);
+      return closeBox(sealKey, sealAdditionalData('data', context), plaintext);
     });
   }
 
   unseal(key: KeyHandle, sealed: Uint8Array, context: string): Promise<Uint8Array> {
     return promised(() => {
       const sealKey = this.#ring.useSymmetric(key, 'unseal', ['AES-256']);
-      return openOrThrow(sealKey, additionalData('data', context), sealed);
+      return openOrThrow(sealKey, sealAdditionalData('data', context), sealed);
     });
   }
 
@@ -261,7 +258,7 @@ export class SoftwareKeyOperations implements KeyPort {
       const bytes = this.#ring.useSymmetric(sealKey, 'sealRsa', ['AES-256']);
       const clear = pkcs8(this.#ring.usePrivate(key, 'beSealedRsa'));
       try {
-        return closeBox(bytes, additionalData('rsa-key', context), clear);
+        return closeBox(bytes, sealAdditionalData('rsa-key', context), clear);
       } finally {
         clear.fill(0);
       }
@@ -271,7 +268,7 @@ export class SoftwareKeyOperations implements KeyPort {
   unsealRsa(sealKey: KeyHandle, sealed: Uint8Array, context: string): Promise<KeyHandle> {
     return promised(() => {
       const bytes = this.#ring.useSymmetric(sealKey, 'unsealRsa', ['AES-256']);
-      const clear = openOrThrow(bytes, additionalData('rsa-key', context), sealed);
+      const clear = openOrThrow(bytes, sealAdditionalData('rsa-key', context), sealed);
       return this.#ring.addTemporary('RSA', 'ICC', materialOf('RSA', clear));
     });
   }
@@ -305,10 +302,6 @@ function encipherAndWipe(encipher: (clear: Uint8Array) => Uint8Array, clear: Uin
   } finally {
     clear.fill(0);
   }
-}
-
-function additionalData(content: SealedContent, context: string): Uint8Array {
-  return new TextEncoder().encode(`cardwright-seal/1|${content}|${context}`);
 }
 
 function openOrThrow(key: Uint8Array, bound: Uint8Array, sealed: Uint8Array): Uint8Array {
