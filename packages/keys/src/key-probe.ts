@@ -76,6 +76,7 @@ class KeyProbe {
   readonly #target: ProbeTarget;
   readonly #port: KeyPort;
   #held: KeyHandle[] = [];
+  readonly #rsa = rsaTestKey(1024);
 
   constructor(target: ProbeTarget) {
     this.#target = target;
@@ -208,7 +209,7 @@ class KeyProbe {
   }
 
   async #testRsaSigning(): Promise<boolean> {
-    const { privateKey, pkcs8 } = rsaTestKey(1024);
+    const { privateKey, pkcs8 } = this.#rsa;
     const key = await this.#put('RSA', 'CA', pkcs8);
     const block = new Uint8Array(128).fill(0x5a);
     const answer = privateEncrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, block);
@@ -230,7 +231,7 @@ class KeyProbe {
   }
 
   async #testRsaWrapping(): Promise<boolean> {
-    const { privateKey, pkcs8 } = rsaTestKey(1024);
+    const { privateKey, pkcs8 } = this.#rsa;
     const icc = await this.#put('RSA', 'ICC', pkcs8);
     const dek = await this.#put('AES-128', 'CARD-STATIC', aesKey);
     const wrapped = await this.#port.wrapRsaForCard(dek, 'AES-CBC', icc);
@@ -245,7 +246,7 @@ class KeyProbe {
   }
 
   async #testRsaSealing(): Promise<boolean> {
-    const { pkcs8 } = rsaTestKey(1024);
+    const { pkcs8 } = this.#rsa;
     const seal = await this.#put('AES-256', 'SEAL', sealValue);
     const icc = await this.#put('RSA', 'ICC', pkcs8);
     const sealed = await this.#port.sealRsa(seal, icc, 'probe');

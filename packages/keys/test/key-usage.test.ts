@@ -1,21 +1,20 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
 import {
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
   type KeyPort,
   type KeyUsage,
-  type SoftwareKeys,
+  type KeyStore,
 } from '../src/index.ts';
-import { openTestKeys } from './key-fixture.ts';
+import { testOverAdapters } from './key-adapters.ts';
 
 /** A key of every usage in every algorithm it may have. */
 type Kind = `${KeyUsage}/${KeyAlgorithm}`;
 type Bench = ReadonlyMap<Kind, KeyHandle>;
 
-async function makeBench(keys: SoftwareKeys): Promise<Bench> {
+async function makeBench(keys: KeyStore): Promise<Bench> {
   const bench = new Map<Kind, KeyHandle>();
   const put = async (handle: Promise<KeyHandle>): Promise<KeyHandle> => {
     const made = await handle;
@@ -181,8 +180,8 @@ const portUsages: readonly KeyUsage[] = [
   'TOKEN',
 ];
 
-test('each usage does its own operations and no other (K5)', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('each usage does its own operations and no other (K5)', async (t, open) => {
+  const { keys } = await open(t);
   const bench = await makeBench(keys);
   assert.deepEqual(new Set([...bench.values()].map(({ usage }) => usage)), new Set(portUsages));
   for (const [operation, { run, allowed }] of Object.entries(cases)) {
@@ -196,8 +195,8 @@ test('each usage does its own operations and no other (K5)', async (t) => {
   }
 });
 
-test('a key becomes only what the derivation table says (K5)', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a key becomes only what the derivation table says (K5)', async (t, open) => {
+  const { keys } = await open(t);
   const bench = await makeBench(keys);
   const methods = {
     deriveTdesEcb: (key: KeyHandle, usage: KeyUsage) => keys.deriveTdesEcb(key, block, usage, true),
@@ -233,21 +232,24 @@ test('a key becomes only what the derivation table says (K5)', async (t) => {
   assert.deepEqual(done, allowed);
 });
 
-test('a handle that claims another usage or algorithm is refused', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a handle that claims another usage or algorithm is refused', async (t, open) => {
+  const { keys } = await open(t);
   const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
   await assert.rejects(keys.retailMac({ ...imk, usage: 'CARD-SESSION' }, block, 2), { code: 'KEY_USAGE' });
   await assert.rejects(keys.kcv({ ...imk, algorithm: 'AES-128' }), { code: 'KEY_USAGE' });
   await assert.rejects(keys.kcv({ ...imk, id: 'imk-ac/2' }), { code: 'KEY_NOT_FOUND' });
 });
 
-test('card keys cannot be stored under a name, and no usage takes a foreign algorithm', async (t) => {
-  const { keys } = await openTestKeys(t);
-  for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
-    await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
-  }
-  for (const usage of ['IMK-AC', 'CVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
-    await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
-  }
-  assert.deepEqual(await keys.list(), []);
-});
+testOverAdapters(
+  'card keys cannot be stored under a name, and no usage takes a foreign algorithm',
+  async (t, open) => {
+    const { keys } = await open(t);
+    for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
+      await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
+    }
+    for (const usage of ['IMK-AC', 'CVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
+      await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
+    }
+    assert.deepEqual(await keys.list(), []);
+  },
+);

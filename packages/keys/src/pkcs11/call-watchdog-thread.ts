@@ -5,26 +5,28 @@
  */
 import { writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import koffi from 'koffi';
 import { type WatchedMemory } from './call-watchdog.ts';
 
 const { exitCode, functionNames, intervalMs, lastWords, ...memory } = workerData as WatchedMemory;
 const deadlines = new BigInt64Array(memory.deadlines);
 const names = new Int32Array(memory.names);
-/** Ends the process at once: neither exit handlers nor destructors run, and no other thread is waited for. */
-const exitNow = koffi.load(null).func('_exit', 'void', ['int']) as (code: number) => void;
-const pause = new Int32Array(new SharedArrayBuffer(4));
+const stop = new Int32Array(memory.stop);
 
-for (;;) {
-  Atomics.wait(pause, 0, 0, intervalMs);
+/** Number of the function that is past its deadline. */
+function hangingFunction(): number | undefined {
   const now = BigInt(Date.now());
   for (let slot = 0; slot < deadlines.length; slot++) {
     const deadline = Atomics.load(deadlines, slot);
-    if (deadline === 0n || now < deadline) continue;
-    writeSync(
-      1,
-      `${lastWords.replace('{function}', functionNames[Atomics.load(names, slot)] ?? 'unknown')}\n`,
-    );
-    exitNow(exitCode);
+    if (deadline !== 0n && now >= deadline) return Atomics.load(names, slot);
   }
+  return undefined;
+}
+
+while (Atomics.wait(stop, 0, 0, intervalMs) === 'timed-out') {
+  const hanging = hangingFunction();
+  if (hanging === undefined) continue;
+  writeSync(1, `${lastWords.replace('{function}', functionNames[hanging] ?? 'unknown')}\n`);
+  // _exit: neither exit handlers nor destructors run, and no other thread is waited for.
+  const { default: koffi } = await import('koffi');
+  (koffi.load(null).func('_exit', 'void', ['int']) as (code: number) => void)(exitCode);
 }

@@ -9,6 +9,7 @@
  * the module could wait as well; the supervisor starts the process again, and requests are idempotent, so that
  * nothing is lost; no call is watched after it has come back.
  */
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
 export interface CallWatch {
@@ -35,6 +36,8 @@ export interface WatchedMemory {
   readonly lastWords: string;
   readonly functionNames: readonly string[];
   readonly intervalMs: number;
+  /** One number: 0 while the thread is wanted; the thread sleeps on it. */
+  readonly stop: SharedArrayBuffer;
 }
 
 /** More calls at once than the session pool ever makes. */
@@ -44,7 +47,9 @@ const slotCount = 64;
 export function startCallWatch(options: CallWatchOptions, functionNames: readonly string[]): CallWatch {
   const deadlines = new BigInt64Array(new SharedArrayBuffer(slotCount * 8));
   const names = new Int32Array(new SharedArrayBuffer(slotCount * 4));
+  const stop = new Int32Array(new SharedArrayBuffer(4));
   const workerData: WatchedMemory = {
+    stop: stop.buffer,
     deadlines: deadlines.buffer,
     names: names.buffer,
     exitCode: options.exitCode,
@@ -77,7 +82,12 @@ export function startCallWatch(options: CallWatchOptions, functionNames: readonl
       }
     },
     close: async () => {
-      await thread.terminate();
+      // Not terminate(): a thread that is stopped in the middle of native code takes the process with it.
+      const ended = once(thread, 'exit');
+      thread.ref();
+      Atomics.store(stop, 0, 1);
+      Atomics.notify(stop, 0);
+      await ended;
     },
   };
 }

@@ -142,17 +142,22 @@ export async function deriveTdesKey(
     let companion = {};
     if (needsFirstHalf('TDES-2KEY', usage)) {
       const twice = concatBytes(data.subarray(0, 8), data.subarray(0, 8));
-      const template = helperKeyTemplate(CKK.des2, ['encrypt'], placeOf('first-half'));
+      const template = derivable(helperKeyTemplate(CKK.des2, ['encrypt'], placeOf('first-half')));
       const how = mechanismWithData(CKM.des3EcbEncryptData, twice);
       companion = { firstHalf: made(await session.deriveKey(parent, how, template)) };
     }
-    const template = secretKeyTemplate('TDES-2KEY', usage, placeOf('key'));
+    const template = derivable(secretKeyTemplate('TDES-2KEY', usage, placeOf('key')));
     return {
       kind: 'token',
       object: await session.deriveKey(parent, mechanism(data), template),
       ...companion,
     };
   });
+}
+
+/** SoftHSM writes a derived value after it has made the object: such an object cannot be unchangeable from the start. */
+function derivable(template: readonly Attribute[]): Attribute[] {
+  return template.filter(([type]) => type !== CKA.modifiable);
 }
 
 /** A key from bytes, which the caller wipes. */
