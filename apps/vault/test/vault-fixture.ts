@@ -143,11 +143,17 @@ export async function runVault(place: VaultFolder): Promise<RunningVault> {
     },
   });
   const steps: (() => void | Promise<void>)[] = [];
+  const takeApart = async (): Promise<void> => {
+    for (const step of steps.splice(0).reverse()) await step();
+  };
   const origin = await startVault(place.configFile, {
     logger: createLogger('vault', { stream }),
     onShutdown: (_name, action) => {
       steps.push(action);
     },
+  }).catch(async (error: unknown) => {
+    await takeApart();
+    throw error;
   });
   const client = await connect(place, origin, place.client);
   const answer = async (method: 'GET' | 'POST', path: string, json?: unknown): Promise<Answer> => {
@@ -166,7 +172,7 @@ export async function runVault(place: VaultFolder): Promise<RunningVault> {
     get: (path) => answer('GET', path),
     stop: async () => {
       await client.close();
-      for (const step of steps.reverse()) await step();
+      await takeApart();
     },
   };
 }

@@ -10,6 +10,7 @@ import {
   createHmac,
   createPublicKey,
   generateKeyPairSync,
+  type JsonWebKey,
   type KeyObject,
   privateEncrypt,
   publicEncrypt,
@@ -203,8 +204,12 @@ class KeyProbe {
       case 'unsealRsa':
         return this.#testRsaSealing();
       case 'openJwe':
-      case 'ecPublicJwk':
         return this.#testJwe();
+      case 'ecPublicJwk': {
+        const { handle, publicJwk } = await this.#recipient();
+        const { x, y } = await port.ecPublicJwk(handle);
+        return x === publicJwk.x && y === publicJwk.y;
+      }
     }
   }
 
@@ -258,18 +263,19 @@ class KeyProbe {
     );
   }
 
-  async #testJwe(): Promise<boolean> {
+  async #recipient(): Promise<{ handle: KeyHandle; publicKey: KeyObject; publicJwk: JsonWebKey }> {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const key = await this.#put(
-      'EC-P256',
-      'JWE-RECIPIENT',
-      privateKey.export({ format: 'der', type: 'pkcs8' }),
-    );
-    const jwk = await this.#port.ecPublicJwk(key);
-    const { x, y } = publicKey.export({ format: 'jwk' });
-    const header = { alg: 'ECDH-ES', enc: 'A256GCM', kid: jwk.kid } as const;
+    const value = privateKey.export({ format: 'der', type: 'pkcs8' });
+    const handle = await this.#put('EC-P256', 'JWE-RECIPIENT', value);
+    return { handle, publicKey, publicJwk: publicKey.export({ format: 'jwk' }) };
+  }
+
+  async #testJwe(): Promise<boolean> {
+    const { handle, publicKey } = await this.#recipient();
+    const { kid } = await this.#port.ecPublicJwk(handle);
+    const header = { alg: 'ECDH-ES', enc: 'A256GCM', kid } as const;
     const jwe = await new CompactEncrypt(data32).setProtectedHeader(header).encrypt(publicKey);
-    return jwk.x === x && jwk.y === y && equalBytes(await this.#port.openJwe(key, jwe), data32);
+    return equalBytes(await this.#port.openJwe(handle, jwe), data32);
   }
 }
 

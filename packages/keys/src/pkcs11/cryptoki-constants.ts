@@ -39,7 +39,6 @@ export const CKA = {
   coefficient: 0x128,
   valueLength: 0x161,
   extractable: 0x162,
-  alwaysSensitive: 0x165,
   modifiable: 0x170,
   ecParameters: 0x180,
   ecPoint: 0x181,

@@ -6,7 +6,7 @@
  * because calls come from several threads; every call is counted by the watchdog from its begin to its end; an
  * answer other than CKR_OK is an error that names the function and the answer and nothing else.
  */
-import koffi, { type KoffiFunc } from 'koffi';
+import koffi, { type KoffiFunc, type LibraryHandle } from 'koffi';
 import { CKF, CKR } from './cryptoki-constants.ts';
 import { type CallWatch } from './call-watchdog.ts';
 import { NativeArena, readWord, writeWords } from './native-memory.ts';
@@ -66,8 +66,15 @@ export interface ModuleInfo {
 export class CryptokiModule {
   readonly #functions: ReadonlyMap<CryptokiFunction, NativeFunction>;
   readonly #watch: CallWatch;
+  /** Held for as long as the module is: koffi unloads a library that nobody refers to. */
+  readonly #library: LibraryHandle;
 
-  private constructor(functions: ReadonlyMap<CryptokiFunction, NativeFunction>, watch: CallWatch) {
+  private constructor(
+    library: LibraryHandle,
+    functions: ReadonlyMap<CryptokiFunction, NativeFunction>,
+    watch: CallWatch,
+  ) {
+    this.#library = library;
     this.#functions = functions;
     this.#watch = watch;
   }
@@ -84,7 +91,8 @@ export class CryptokiModule {
     }
     const arena = new NativeArena(4096);
     try {
-      const module = new CryptokiModule(readFunctionTable(path, arena), watch);
+      const library = koffi.load(path, { deep: true });
+      const module = new CryptokiModule(library, readFunctionTable(library, arena), watch);
       module.#initialize(libraryParameters, arena);
       return module;
     } finally {
@@ -178,11 +186,14 @@ export class CryptokiModule {
   /** Ends the module; every session and session object goes with it. */
   finalize(): void {
     this.call('C_Finalize', 0);
+    this.#library.unload();
   }
 }
 
-function readFunctionTable(path: string, arena: NativeArena): Map<CryptokiFunction, NativeFunction> {
-  const library = koffi.load(path, { deep: true });
+function readFunctionTable(
+  library: LibraryHandle,
+  arena: NativeArena,
+): Map<CryptokiFunction, NativeFunction> {
   const listPointer = arena.allocate(8);
   const getFunctionList = library.func('C_GetFunctionList', 'uint64_t', ['uint64_t']) as NativeFunction;
   const returnValue = Number(getFunctionList(listPointer.address));
