@@ -164,7 +164,14 @@ describe('the status', () => {
     assert.equal(token?.model, 'SoftHSM v2');
     assert.notEqual(token.firmwareVersion, '');
     const seen = operations.filter(({ keyBytes }) => keyBytes === 'host').map(({ operation }) => operation);
-    assert.deepEqual(seen, ['wrapForCard/TDES-ECB', 'wrapRsaForCard', 'openJwe']);
+    assert.deepEqual(seen, [
+      'wrapForCard/TDES-ECB',
+      'wrapRsaForCard',
+      'checkPinBlock',
+      'pvv',
+      'wrapPinForCard',
+      'openJwe',
+    ]);
     assert(operations.every(({ result }) => result === 'passed'));
     const opened = vault
       .log()

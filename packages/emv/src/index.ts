@@ -11,6 +11,8 @@ export * from './dgi.ts';
 export * from './dol.ts';
 export * from './emv-error.ts';
 export * from './globalplatform.ts';
+export * from './pin-block.ts';
+export * from './pin-verification.ts';
 export * from './rsa-public.ts';
 export * from './scp02-channel.ts';
 export * from './scp03-channel.ts';

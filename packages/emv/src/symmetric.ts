@@ -92,6 +92,11 @@ export function aesEcbEncrypt(key: Uint8Array, data: Uint8Array): Uint8Array {
   return runCipher('encrypt', aesName(key, 'ecb'), key, null, data, aesBlockBytes);
 }
 
+/** AES-ECB decryption; see {@link aesEcbEncrypt}. */
+export function aesEcbDecrypt(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return runCipher('decrypt', aesName(key, 'ecb'), key, null, data, aesBlockBytes);
+}
+
 /** AES-CBC; `iv` 16 bytes, `data` a multiple of 16. @throws EmvError KEY_INVALID, LENGTH_INVALID */
 export function aesCbcEncrypt(key: Uint8Array, iv: Uint8Array, data: Uint8Array): Uint8Array {
   return runCipher('encrypt', aesName(key, 'cbc'), key, iv, data, aesBlockBytes);

@@ -13,6 +13,8 @@ export type KeyUsage =
   | 'IMK-SMI' // E2
   | 'IMK-SMC' // E1
   | 'CVK' // C0
+  | 'PIN' // P0, an issuer's PIN encryption key
+  | 'PVK' // V2
   | 'KMC' // E5
   | 'CARD-STATIC' // derived from KMC for one card
   | 'CARD-SESSION' // derived from CARD-STATIC for one secure channel
@@ -46,6 +48,23 @@ export interface KeyInfo {
 
 /** How a secret value is enciphered for the card: SCP02 (3DES-ECB) or SCP03 (AES-CBC, zero IV). */
 export type DekMode = 'TDES-ECB' | 'AES-CBC';
+
+/** ISO 9564 formats in which an issuer may send a PIN: 4 under AES, 0 and 3 under 3DES. */
+export type IssuerPinFormat = 'ISO9564-4' | 'ISO9564-0' | 'ISO9564-3';
+
+/** ISO 9564 formats of the reference PIN that a chip stores. */
+export type ReferencePinFormat = 'ISO9564-2' | 'ISO9564-1';
+
+/** A PIN as its issuer sent it. Nothing that is not a key adapter can open it. */
+export interface EncipheredPin {
+  /** The issuer's PIN key. */
+  readonly key: KeyHandle;
+  readonly format: IssuerPinFormat;
+  /** 16 bytes for format 4, 8 bytes for formats 0 and 3. */
+  readonly block: Uint8Array;
+  /** The card number that the block is bound to, 12 to 19 digits. */
+  readonly pan: string;
+}
 
 export interface KeyPort {
   readonly adapter: string;
@@ -85,6 +104,14 @@ export interface KeyPort {
    * half the modulus, always 80-padded to the cipher block, enciphered under the card's DEK.
    */
   wrapRsaForCard(dek: KeyHandle, mode: DekMode, key: KeyHandle): Promise<readonly Uint8Array[]>;
+  /** The reference PIN (DGI 8010) in `format`, 80-padded where the cipher block is longer, under the card's DEK.
+   * @throws KeyError PIN_BLOCK_INVALID */
+  wrapPinForCard(
+    dek: KeyHandle,
+    mode: DekMode,
+    pin: EncipheredPin,
+    format: ReferencePinFormat,
+  ): Promise<Uint8Array>;
   /** Key check value: TDES, 3 bytes, over zeros. */
   kcv(key: KeyHandle): Promise<Uint8Array>;
 
@@ -97,6 +124,12 @@ export interface KeyPort {
   // --- card verification values ---
   /** Three digits (ISO 7813 card verification value). `expiryYYMM`, `serviceCode` are digits. */
   cvv(cvk: KeyHandle, pan: string, expiryYYMM: string, serviceCode: string): Promise<string>;
+
+  // --- PINs: opened, used and wiped inside; no method takes or returns a clear one ---
+  /** Resolves when the block is a PIN of its card. @throws KeyError PIN_BLOCK_INVALID, alike for every cause */
+  checkPinBlock(pin: EncipheredPin): Promise<void>;
+  /** PIN verification value, four digits; `pvki` is one digit. @throws KeyError PIN_BLOCK_INVALID */
+  pvv(pvk: KeyHandle, pvki: string, pin: EncipheredPin): Promise<string>;
 
   // --- sealing: authenticated encryption under a key that never leaves ---
   /** AES-256-GCM; `context` is bound as additional data. */
@@ -121,6 +154,7 @@ export type KeyErrorCode =
   | 'KEY_USAGE'
   | 'SEAL_BROKEN'
   | 'JWE_INVALID'
+  | 'PIN_BLOCK_INVALID'
   | 'KEY_STORE'
   /** The adapter cannot do this operation, or not without showing key bytes to the host, which is forbidden. */
   | 'KEY_OPERATION_REFUSED';

@@ -23,8 +23,13 @@ import {
   concatBytes,
   cvv,
   desEcbEncrypt,
+  encipherPinBlockFormat4,
   equalBytes,
   oddParity,
+  pinBlockFormat0,
+  pinBlockFormat2,
+  pinBlockFormat3,
+  pvv,
   retailMac,
   tdesCbcEncrypt,
   tdesEcbDecrypt,
@@ -34,7 +39,13 @@ import {
   unpad80,
 } from '@cardwright/emv';
 import { CompactEncrypt } from 'jose';
-import { type KeyAlgorithm, type KeyHandle, type KeyPort, type KeyUsage } from './key-port.ts';
+import {
+  type EncipheredPin,
+  type KeyAlgorithm,
+  type KeyHandle,
+  type KeyPort,
+  type KeyUsage,
+} from './key-port.ts';
 import { type KeyOperationName, keyOperationNames } from './key-status.ts';
 
 /** An adapter under test: its port, and a way in for the keys of the test, which live until they are released. */
@@ -55,6 +66,8 @@ const data32 = concatBytes(data16, unhex('0F1E2D3C4B5A69788796A5B4C3D2E1F0'));
 const zero8 = new Uint8Array(8);
 const zero16 = new Uint8Array(16);
 const pan = '4123456789012345';
+/** Digit values. Nobody's PIN. */
+const testPin = Uint8Array.of(1, 2, 3, 4, 5, 6);
 
 /** Runs every test. Takes some hundred milliseconds: RSA keys are generated. */
 export async function probeKeyOperations(target: ProbeTarget): Promise<ProbeFailures> {
@@ -172,6 +185,23 @@ class KeyProbe {
         const key = await this.#put('TDES-2KEY', 'CVK', masterKey);
         return (await port.cvv(key, pan, '8701', '101')) === cvv(masterKey, pan, '8701', '101');
       }
+      case 'checkPinBlock': {
+        for (const given of await this.#encipheredPins()) {
+          await port.checkPinBlock(given);
+          const block = given.block.map((byte, at) => (at === 0 ? byte ^ 1 : byte));
+          if (!(await isRefused(port.checkPinBlock({ ...given, block })))) return false;
+        }
+        return true;
+      }
+      case 'pvv': {
+        const key = await this.#put('TDES-2KEY', 'PVK', masterKey);
+        for (const given of await this.#encipheredPins()) {
+          if ((await port.pvv(key, '1', given)) !== pvv(masterKey, '1', pan, testPin)) return false;
+        }
+        return true;
+      }
+      case 'wrapPinForCard':
+        return this.#testPinWrapping();
       case 'wrapForCard/TDES-ECB': {
         const udk = await this.#udk();
         const dek = await this.#scp02Session();
@@ -211,6 +241,35 @@ class KeyProbe {
         return x === publicJwk.x && y === publicJwk.y;
       }
     }
+  }
+
+  /** One PIN in every format that an issuer may send. */
+  async #encipheredPins(): Promise<EncipheredPin[]> {
+    const tdesKey = await this.#put('TDES-2KEY', 'PIN', masterKey);
+    const key = await this.#put('AES-128', 'PIN', aesKey);
+    const zero = tdesEcbEncrypt(masterKey, pinBlockFormat0(testPin, pan));
+    const three = tdesEcbEncrypt(masterKey, pinBlockFormat3(testPin, pan, data16));
+    const four = encipherPinBlockFormat4(aesKey, testPin, pan, zero8);
+    return [
+      { key: tdesKey, format: 'ISO9564-0', block: zero, pan },
+      { key: tdesKey, format: 'ISO9564-3', block: three, pan },
+      { key, format: 'ISO9564-4', block: four, pan },
+    ];
+  }
+
+  async #testPinWrapping(): Promise<boolean> {
+    const tdes = await this.#scp02Session();
+    const aes = await this.#put('AES-128', 'CARD-STATIC', aesKey);
+    const block = pinBlockFormat2(testPin);
+    for (const given of await this.#encipheredPins()) {
+      const overTdes = await this.#port.wrapPinForCard(tdes.key, 'TDES-ECB', given, 'ISO9564-2');
+      const overAes = await this.#port.wrapPinForCard(aes, 'AES-CBC', given, 'ISO9564-2');
+      const isSame =
+        equalBytes(tdesEcbDecrypt(tdes.value, overTdes), block) &&
+        equalBytes(unpad80(aesCbcDecrypt(aesKey, zero16, overAes)), block);
+      if (!isSame) return false;
+    }
+    return true;
   }
 
   async #testRsaSigning(): Promise<boolean> {

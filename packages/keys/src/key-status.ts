@@ -27,6 +27,9 @@ export const keyOperationNames = [
   'rsaPublic',
   'rsaRawSign',
   'cvv',
+  'checkPinBlock',
+  'pvv',
+  'wrapPinForCard',
   'seal',
   'unseal',
   'sealRsa',
@@ -39,7 +42,7 @@ export type KeyOperationName = (typeof keyOperationNames)[number];
 export interface KeyOperationStatus {
   readonly operation: KeyOperationName;
   readonly result: 'passed' | 'refused';
-  /** Whether bytes of a key are in this process's memory while the operation runs. */
+  /** Whether bytes of a key, or a clear PIN, are in this process's memory while the operation runs. */
   readonly keyBytes: 'inside' | 'host';
   /** What the host sees, or why the operation is refused. */
   readonly note?: string;

@@ -28,6 +28,8 @@ export type KeyOperation =
   | 'rsaPublic'
   | 'rsaRawSign'
   | 'cvv'
+  | 'openPin'
+  | 'pvv'
   | 'seal'
   | 'unseal'
   | 'sealRsa'
@@ -41,6 +43,8 @@ export const keyUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PIN',
+  'PVK',
   'KMC',
   'CARD-STATIC',
   'CARD-SESSION',
@@ -57,7 +61,7 @@ export const keyUsages: readonly KeyUsage[] = [
 /** Which usages may do an operation. A session key may do what either SCP02 or SCP03 needs; algorithms differ. */
 const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   // The inventory states a check value for every stored symmetric key.
-  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
+  list: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'PIN', 'PVK', 'KMC', 'CARD-STATIC', 'SEAL', 'TOKEN'],
   tdesCbcEncrypt: ['CARD-SESSION'],
   retailMac: ['CARD-SESSION', 'AC-SESSION'],
   desFirstHalfEncrypt: ['CARD-SESSION'],
@@ -73,11 +77,25 @@ const usagesByOperation: Readonly<Record<KeyOperation, readonly KeyUsage[]>> = {
   wrapUnderAesCbc: ['CARD-STATIC'],
   beWrapped: ['UDK'],
   beWrappedRsa: ['ICC'],
-  kcv: ['IMK-AC', 'IMK-SMI', 'IMK-SMC', 'CVK', 'KMC', 'CARD-STATIC', 'CARD-SESSION', 'UDK', 'AC-SESSION'],
+  kcv: [
+    'IMK-AC',
+    'IMK-SMI',
+    'IMK-SMC',
+    'CVK',
+    'PIN',
+    'PVK',
+    'KMC',
+    'CARD-STATIC',
+    'CARD-SESSION',
+    'UDK',
+    'AC-SESSION',
+  ],
   rsaPublic: ['CA', 'ISSUER', 'ICC'],
   // A card signs for itself: the vault never signs with an ICC key.
   rsaRawSign: ['CA', 'ISSUER'],
   cvv: ['CVK'],
+  openPin: ['PIN'],
+  pvv: ['PVK'],
   seal: ['SEAL'],
   unseal: ['SEAL'],
   sealRsa: ['SEAL'],
@@ -111,6 +129,9 @@ export const algorithmsByUsage: Readonly<Record<KeyUsage, readonly KeyAlgorithm[
   'IMK-SMI': ['TDES-2KEY'],
   'IMK-SMC': ['TDES-2KEY'],
   CVK: ['TDES-2KEY'],
+  // Formats 0 and 3 under 3DES, format 4 under AES.
+  PIN: ['TDES-2KEY', 'AES-128', 'AES-256'],
+  PVK: ['TDES-2KEY'],
   KMC: cardKeyAlgorithms,
   'CARD-STATIC': cardKeyAlgorithms,
   'CARD-SESSION': cardKeyAlgorithms,
@@ -130,6 +151,8 @@ const storedUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PIN',
+  'PVK',
   'KMC',
   'CA',
   'ISSUER',

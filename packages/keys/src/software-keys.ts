@@ -16,14 +16,18 @@ import {
 import {
   aesCbcEncrypt,
   aesCmac,
+  aesEcbDecrypt,
   aesEcbEncrypt,
   concatBytes,
   cvv,
   desEcbEncrypt,
   oddParity as withOddParity,
   pad80,
+  type PinDigits,
+  pvv,
   retailMac,
   tdesCbcEncrypt,
+  tdesEcbDecrypt,
   tdesEcbEncrypt,
   tdesKcv,
 } from '@cardwright/emv';
@@ -31,16 +35,19 @@ import { openCompactJwe } from './jwe-opening.ts';
 import { generateRsaKey, materialOf, pkcs8 } from './key-making.ts';
 import {
   type DekMode,
+  type EncipheredPin,
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
   type KeyInfo,
   type KeyPort,
   type KeyUsage,
+  type ReferencePinFormat,
   type RsaPublicKey,
 } from './key-port.ts';
 import { type KeyRing } from './key-ring.ts';
 import { algorithmsByUsage } from './key-usage.ts';
+import { pinKeyAlgorithms, referencePin, withPin } from './pin-translation.ts';
 import { rsaCrtParts } from './rsa-crt.ts';
 import { closeBox, openBox, sealAdditionalData } from './sealed-box.ts';
 
@@ -190,6 +197,18 @@ export class SoftwareKeyOperations implements KeyPort {
     });
   }
 
+  wrapPinForCard(
+    dek: KeyHandle,
+    mode: DekMode,
+    pin: EncipheredPin,
+    format: ReferencePinFormat,
+  ): Promise<Uint8Array> {
+    return promised(() => {
+      const encipher = this.#cardEncipherment(dek, mode);
+      return this.#withPin(pin, (digits) => encipherAndWipe(encipher, referencePin(digits, format, mode)));
+    });
+  }
+
   #cardEncipherment(dek: KeyHandle, mode: DekMode): (clear: Uint8Array) => Uint8Array {
     switch (mode) {
       case 'TDES-ECB': {
@@ -235,6 +254,25 @@ export class SoftwareKeyOperations implements KeyPort {
 
   cvv(cvk: KeyHandle, pan: string, expiryYYMM: string, serviceCode: string): Promise<string> {
     return promised(() => cvv(this.#ring.useSymmetric(cvk, 'cvv', tdes), pan, expiryYYMM, serviceCode));
+  }
+
+  // --- PINs ---
+
+  checkPinBlock(pin: EncipheredPin): Promise<void> {
+    return promised(() => this.#withPin(pin, () => undefined));
+  }
+
+  pvv(pvk: KeyHandle, pvki: string, pin: EncipheredPin): Promise<string> {
+    return promised(() => {
+      const key = this.#ring.useSymmetric(pvk, 'pvv', tdes);
+      return this.#withPin(pin, (digits) => pvv(key, pvki, pin.pan, digits));
+    });
+  }
+
+  #withPin<T>(pin: EncipheredPin, use: (digits: PinDigits) => T): Promise<T> {
+    const bytes = this.#ring.useSymmetric(pin.key, 'openPin', pinKeyAlgorithms[pin.format]);
+    const decipher = pin.format === 'ISO9564-4' ? aesEcbDecrypt : tdesEcbDecrypt;
+    return withPin((block) => decipher(bytes, block), pin, use);
   }
 
   // --- sealing ---
@@ -286,7 +324,7 @@ export class SoftwareKeyOperations implements KeyPort {
 }
 
 /** Runs synchronous work so that what it throws becomes a rejection, as callers of a port expect. */
-function promised<T>(work: () => T): Promise<T> {
+function promised<T>(work: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve) => {
     resolve(work());
   });

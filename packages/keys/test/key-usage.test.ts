@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import {
+  type EncipheredPin,
+  type IssuerPinFormat,
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
@@ -27,10 +29,13 @@ async function makeBench(keys: KeyStore): Promise<Bench> {
   await tdes('IMK-SMI');
   await tdes('IMK-SMC');
   await tdes('CVK');
+  await tdes('PVK');
+  await tdes('PIN');
   await tdes('KMC');
   const cardTdes = await tdes('CARD-STATIC');
   await put(keys.deriveTdesCbc(cardTdes, randomBytes(16), 'CARD-SESSION'));
   for (const algorithm of ['AES-128', 'AES-256'] as const) {
+    await put(keys.ensure(`pin/${algorithm}`, { algorithm, usage: 'PIN' }));
     await put(keys.ensure(`kmc/${algorithm}`, { algorithm, usage: 'KMC' }));
     const card = await put(keys.ensure(`card/${algorithm}`, { algorithm, usage: 'CARD-STATIC' }));
     const inputs = algorithm === 'AES-128' ? [randomBytes(32)] : [randomBytes(32), randomBytes(32)];
@@ -58,6 +63,8 @@ const tdesKinds: readonly Kind[] = [
   'IMK-SMI/TDES-2KEY',
   'IMK-SMC/TDES-2KEY',
   'CVK/TDES-2KEY',
+  'PIN/TDES-2KEY',
+  'PVK/TDES-2KEY',
   'KMC/TDES-2KEY',
   'CARD-STATIC/TDES-2KEY',
   'CARD-SESSION/TDES-2KEY',
@@ -75,6 +82,19 @@ interface Case {
 const iv8 = new Uint8Array(8);
 const iv16 = new Uint8Array(16);
 const block = new Uint8Array(16).fill(7);
+
+/** A block of the right length that is no PIN: what may open it gets as far as finding that out. */
+function randomPin(bench: Bench, format: IssuerPinFormat): EncipheredPin {
+  const key = pick(bench, format === 'ISO9564-4' ? 'PIN/AES-128' : 'PIN/TDES-2KEY');
+  return { key, format, block: randomBytes(format === 'ISO9564-4' ? 16 : 8), pan: '9999001234567892' };
+}
+
+async function judged(opening: Promise<unknown>): Promise<void> {
+  await assert.rejects(opening, (error) => {
+    if (error instanceof KeyError && error.code === 'PIN_BLOCK_INVALID') return true;
+    throw error;
+  });
+}
 
 /** The expected policy, written down a second time on purpose. */
 const cases: Readonly<Record<string, Case>> = {
@@ -128,6 +148,40 @@ const cases: Readonly<Record<string, Case>> = {
     run: (keys, key) => keys.cvv(key, '4123456789012345', '8701', '101'),
     allowed: ['CVK/TDES-2KEY'],
   },
+  pvv: {
+    run: (keys, key, bench) => judged(keys.pvv(key, '1', randomPin(bench, 'ISO9564-4'))),
+    allowed: ['PVK/TDES-2KEY'],
+  },
+  checkPinBlockTdes: {
+    run: (keys, key, bench) => judged(keys.checkPinBlock({ ...randomPin(bench, 'ISO9564-0'), key })),
+    allowed: ['PIN/TDES-2KEY'],
+  },
+  checkPinBlockAes: {
+    run: (keys, key, bench) => judged(keys.checkPinBlock({ ...randomPin(bench, 'ISO9564-4'), key })),
+    allowed: ['PIN/AES-128', 'PIN/AES-256'],
+  },
+  pvvOfPin: {
+    run: (keys, key, bench) =>
+      judged(keys.pvv(pick(bench, 'PVK/TDES-2KEY'), '1', { ...randomPin(bench, 'ISO9564-3'), key })),
+    allowed: ['PIN/TDES-2KEY'],
+  },
+  wrapPinForCardTdes: {
+    run: (keys, key, bench) =>
+      judged(keys.wrapPinForCard(key, 'TDES-ECB', randomPin(bench, 'ISO9564-4'), 'ISO9564-2')),
+    allowed: ['CARD-SESSION/TDES-2KEY'],
+  },
+  wrapPinForCardAes: {
+    run: (keys, key, bench) =>
+      judged(keys.wrapPinForCard(key, 'AES-CBC', randomPin(bench, 'ISO9564-4'), 'ISO9564-2')),
+    allowed: ['CARD-STATIC/AES-128', 'CARD-STATIC/AES-256'],
+  },
+  wrappedPinForCard: {
+    run: (keys, key, bench) => {
+      const pin = { ...randomPin(bench, 'ISO9564-4'), key };
+      return judged(keys.wrapPinForCard(pick(bench, 'CARD-STATIC/AES-128'), 'AES-CBC', pin, 'ISO9564-2'));
+    },
+    allowed: ['PIN/AES-128', 'PIN/AES-256'],
+  },
   seal: { run: (keys, key) => keys.seal(key, block, 'c'), allowed: ['SEAL/AES-256'] },
   unseal: {
     run: async (keys, key, bench) => {
@@ -167,6 +221,8 @@ const portUsages: readonly KeyUsage[] = [
   'IMK-SMI',
   'IMK-SMC',
   'CVK',
+  'PIN',
+  'PVK',
   'KMC',
   'CARD-STATIC',
   'CARD-SESSION',
@@ -247,7 +303,7 @@ testOverAdapters(
     for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
       await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
     }
-    for (const usage of ['IMK-AC', 'CVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
+    for (const usage of ['IMK-AC', 'CVK', 'PVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
       await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
     }
     assert.deepEqual(await keys.list(), []);

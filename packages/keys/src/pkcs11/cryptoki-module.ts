@@ -43,7 +43,8 @@ const functionTable = {
 
 export type CryptokiFunction = keyof typeof functionTable;
 export const cryptokiFunctionNames: readonly string[] = Object.keys(functionTable);
-type NativeFunction = KoffiFunc<(...words: number[]) => number>;
+/** A word comes back as a bigint when a number could not hold it. */
+type NativeFunction = KoffiFunc<(...words: number[]) => number | bigint>;
 
 /** What a token says of itself (CK_TOKEN_INFO). */
 export interface TokenInfo {
@@ -121,7 +122,7 @@ export class CryptokiModule {
   async callAside(name: CryptokiFunction, ...words: number[]): Promise<void> {
     const end = this.#watch.begin(name);
     const returnValue = await new Promise<number>((resolve, reject) => {
-      this.#function(name).async(...words, (error: Error | null, value: number) => {
+      this.#function(name).async(...words, (error: Error | null, value: number | bigint) => {
         end();
         if (error) reject(error);
         else resolve(Number(value));

@@ -6,20 +6,23 @@
  * pass through the host are wiped before the method returns.
  */
 import { randomBytes } from 'node:crypto';
-import { concatBytes, pad80 } from '@cardwright/emv';
+import { concatBytes, decimalize, pad80, type PinDigits, pvvBlock } from '@cardwright/emv';
 import { jweRefusal, readCompactJwe } from '../jwe-opening.ts';
 import {
   type DekMode,
+  type EncipheredPin,
   type KeyAlgorithm,
   KeyError,
   type KeyHandle,
   type KeyInfo,
   type KeyPort,
   type KeyUsage,
+  type ReferencePinFormat,
   type RsaPublicKey,
 } from '../key-port.ts';
 import { type KeyRing, type TokenMaterial } from '../key-ring.ts';
 import { type KeyOperationName } from '../key-status.ts';
+import { pinKeyAlgorithms, referencePin, withPin } from '../pin-translation.ts';
 import { rsaCrtParts } from '../rsa-crt.ts';
 import { CKA, CKK, CKM, CKO } from './cryptoki-constants.ts';
 import {
@@ -40,7 +43,7 @@ import {
 import { closeInToken, encipherForCard, openInToken, wrapInside, wrapperOf } from './token-card-wrapping.ts';
 import { openJweInToken } from './token-jwe.ts';
 import { deriveTdesKey, destroyKey, generateRsaInToken } from './token-key-making.ts';
-import { privateKeyTemplate, secretKeyTemplate } from './token-key-template.ts';
+import { derives, privateKeyTemplate, secretKeyTemplate } from './token-key-template.ts';
 import { exportKeyValue, privateKeyObject } from './token-key-transport.ts';
 import { type TokenMethods } from './token-methods.ts';
 import { publicJwk, readRsaPublicKey } from './token-public-key.ts';
@@ -291,6 +294,20 @@ export class Pkcs11KeyOperations implements KeyPort {
     });
   }
 
+  wrapPinForCard(
+    dek: KeyHandle,
+    mode: DekMode,
+    pin: EncipheredPin,
+    format: ReferencePinFormat,
+  ): Promise<Uint8Array> {
+    return this.#perform('wrapPinForCard', async (session) => {
+      const wrapping = this.#useDek(dek, mode);
+      return this.#withPin(session, pin, (digits) =>
+        encipherForCard(session, wrapping, mode, referencePin(digits, format, mode)),
+      );
+    });
+  }
+
   kcv(key: KeyHandle): Promise<Uint8Array> {
     return this.#perform('kcv', (session) =>
       tdesCheckValue(session, this.#ring.useToken(key, 'kcv', tdes).object, derives(key.usage)),
@@ -336,6 +353,36 @@ export class Pkcs11KeyOperations implements KeyPort {
     return this.#perform('cvv', (session) =>
       cardVerificationValue(session, this.#ring.useToken(cvk, 'cvv', tdes), pan, expiryYYMM, serviceCode),
     );
+  }
+
+  // --- PINs: the keys stay inside, the clear PIN is in this process while it is checked ---
+
+  checkPinBlock(pin: EncipheredPin): Promise<void> {
+    return this.#perform('checkPinBlock', (session) => this.#withPin(session, pin, () => undefined));
+  }
+
+  pvv(pvk: KeyHandle, pvki: string, pin: EncipheredPin): Promise<string> {
+    return this.#perform('pvv', async (session) => {
+      const { object } = this.#ring.useToken(pvk, 'pvv', tdes);
+      return this.#withPin(session, pin, async (digits) => {
+        const block = pvvBlock(pvki, pin.pan, digits);
+        try {
+          return decimalize(await session.encrypt(object, plainMechanism(CKM.des3Ecb), block), 4);
+        } finally {
+          block.fill(0);
+        }
+      });
+    });
+  }
+
+  async #withPin<T>(
+    session: TokenSession,
+    pin: EncipheredPin,
+    use: (digits: PinDigits) => T | Promise<T>,
+  ): Promise<T> {
+    const { object } = this.#ring.useToken(pin.key, 'openPin', pinKeyAlgorithms[pin.format]);
+    const ecb = plainMechanism(pin.format === 'ISO9564-4' ? CKM.aesEcb : CKM.des3Ecb);
+    return withPin((block) => session.decrypt(object, ecb, block), pin, use);
   }
 
   // --- sealing ---
@@ -401,11 +448,6 @@ export class Pkcs11KeyOperations implements KeyPort {
       Promise.resolve(publicJwk(this.#ring.useToken(key, 'ecPublicJwk', p256).publicPoint)),
     );
   }
-}
-
-/** 3DES usages whose keys derive and therefore do not encrypt. */
-function derives(usage: KeyUsage): boolean {
-  return usage !== 'CVK' && usage !== 'CARD-SESSION' && usage !== 'AC-SESSION';
 }
 
 function requireLength(data: Uint8Array, length: number): void {

@@ -9,6 +9,7 @@ import { type TokenMaterial } from '../key-ring.ts';
 import { CKM } from './cryptoki-constants.ts';
 import { plainMechanism } from './mechanism.ts';
 import { readRsaPublicKey } from './token-public-key.ts';
+import { derives } from './token-key-template.ts';
 import { tdesCheckValue } from './token-composition.ts';
 import { type ObjectHandle, type TokenSession } from './token-session.ts';
 
@@ -33,7 +34,7 @@ async function trace(session: TokenSession, handle: KeyHandle, object: ObjectHan
     case 'RSA':
       return (await readRsaPublicKey(session, object)).modulus;
     case 'TDES-2KEY':
-      return tdesCheckValue(session, object, handle.usage !== 'CVK');
+      return tdesCheckValue(session, object, derives(handle.usage));
     case 'HMAC-SHA256':
       return session.sign(object, plainMechanism(CKM.sha256Hmac), fixedInput);
     default:

@@ -53,6 +53,9 @@ const tdesPermissions: Readonly<Partial<Record<KeyUsage, readonly Permission[]>>
   UDK: ['derive'],
   'AC-SESSION': ['encrypt'],
   CVK: ['encrypt'],
+  PVK: ['encrypt'],
+  // Derives the public value that is its check value.
+  PIN: ['decrypt', 'derive'],
   'CARD-SESSION': ['encrypt', 'wrap'],
 };
 
@@ -62,7 +65,13 @@ const aesPermissions: Readonly<Partial<Record<KeyUsage, readonly Permission[]>>>
   'CARD-STATIC': ['encrypt', 'sign', 'derive', 'wrap'],
   'CARD-SESSION': ['encrypt', 'sign'],
   SEAL: ['encrypt', 'decrypt', 'sign'],
+  PIN: ['decrypt', 'sign'],
 };
+
+/** Usages whose 3DES keys derive and therefore do not encrypt. */
+export function derives(usage: KeyUsage): boolean {
+  return tdesPermissions[usage]?.includes('derive') ?? false;
+}
 
 function permissionsOf(algorithm: KeyAlgorithm, usage: KeyUsage): readonly Permission[] {
   switch (algorithm) {

@@ -165,10 +165,16 @@ async function derivesContentKey(session: TokenSession): Promise<boolean> {
   }
 }
 
+const noPinMechanism =
+  'the clear PIN of one block: no mechanism checks a PIN block; the PIN keys stay inside';
+
 /** Operations that show key bytes to this process on this token, and which bytes. */
 export function hostKeyByteNotes(methods: TokenMethods): ReadonlyMap<KeyOperationName, string> {
   const notes = new Map<KeyOperationName, string>([
     ['wrapRsaForCard', 'the parts of one ICC key: no mechanism enciphers them one by one'],
+    ['checkPinBlock', noPinMechanism],
+    ['pvv', noPinMechanism],
+    ['wrapPinForCard', noPinMechanism],
   ]);
   if (!methods.wrapsInside['TDES-ECB']) notes.set('wrapForCard/TDES-ECB', 'card keys: no wrapping with 3DES');
   if (!methods.wrapsInside['AES-CBC'])
