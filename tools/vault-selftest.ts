@@ -1,6 +1,7 @@
 /**
- * `npm run vault:selftest -- --adapter software|softhsm|nss`: opens the adapter with keys of its own, runs the
- * known-answer test of every operation, and prints what passed and where key bytes were seen.
+ * `npm run vault:selftest -- --adapter software|softhsm|nss [--json]`: opens the adapter with keys of its own (a
+ * token in a temporary folder, its Debian package installed or named), runs the known-answer test of every
+ * operation, and prints what passed and where key bytes were seen.
  *
  * Exit codes: 0 every operation passed, 1 one did not or the adapter did not open, 2 the command line is wrong.
  */
@@ -14,11 +15,12 @@ import { createToken, type TokenKind } from './pkcs11-tokens.ts';
 
 type AdapterChoice = 'software' | TokenKind;
 
-function adapterArgument(): AdapterChoice {
-  const { values } = parseArgs({ options: { adapter: { type: 'string', default: 'software' } } });
-  if (values.adapter === 'software' || values.adapter === 'softhsm' || values.adapter === 'nss') {
-    return values.adapter;
-  }
+function readArguments(): { readonly adapter: AdapterChoice; readonly isJson: boolean } {
+  const { values } = parseArgs({
+    options: { adapter: { type: 'string', default: 'software' }, json: { type: 'boolean', default: false } },
+  });
+  const { adapter, json } = values;
+  if (adapter === 'software' || adapter === 'softhsm' || adapter === 'nss') return { adapter, isJson: json };
   throw new RangeError('--adapter takes software, softhsm or nss');
 }
 
@@ -40,20 +42,25 @@ async function openAdapter(choice: AdapterChoice, folder: string): Promise<KeySt
 
 function report({ adapter, token, operations }: KeyAdapterStatus): string {
   const title = token === undefined ? adapter : `${adapter}: ${token.model}, ${token.library}`;
+  const row = (...[operation, probed, result, keyBytes, note]: readonly string[]): string =>
+    [operation?.padEnd(24), probed?.padEnd(8), result?.padEnd(9), keyBytes?.padEnd(11), note]
+      .join('')
+      .trimEnd();
   const lines = operations.map(({ operation, result, keyBytes, note }) =>
-    `${operation.padEnd(24)}probed  ${result.padEnd(9)}key bytes ${keyBytes.padEnd(7)} ${note ?? ''}`.trimEnd(),
+    row(operation, 'yes', result, keyBytes, note ?? ''),
   );
   const passed = operations.filter(({ result }) => result === 'passed').length;
-  return [title, ...lines, `${passed} of ${operations.length} operations passed`, ''].join('\n');
+  const end = `${passed} of ${operations.length} operations passed`;
+  return [title, '', row('operation', 'probed', 'result', 'key bytes', ''), ...lines, '', end, ''].join('\n');
 }
 
-async function runSelfTest(choice: AdapterChoice): Promise<boolean> {
+async function runSelfTest(choice: AdapterChoice, isJson: boolean): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'cardwright-selftest-'));
   try {
     const keys = await openAdapter(choice, folder);
     const status = await keys.status();
     await keys.close();
-    process.stdout.write(report(status));
+    process.stdout.write(isJson ? `${JSON.stringify(status, null, 2)}\n` : report(status));
     return status.operations.every(({ result }) => result === 'passed');
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -61,7 +68,8 @@ async function runSelfTest(choice: AdapterChoice): Promise<boolean> {
 }
 
 try {
-  process.exitCode = (await runSelfTest(adapterArgument())) ? 0 : 1;
+  const { adapter, isJson } = readArguments();
+  process.exitCode = (await runSelfTest(adapter, isJson)) ? 0 : 1;
 } catch (error) {
   const isUsage =
     error instanceof RangeError || (error as { code?: string }).code?.startsWith('ERR_PARSE_ARGS');
