@@ -23,6 +23,7 @@ const functionTable = {
   C_CloseSession: [13, 1],
   C_Login: [18, 4],
   C_CreateObject: [20, 4],
+  C_CopyObject: [21, 5],
   C_DestroyObject: [22, 2],
   C_GetAttributeValue: [24, 4],
   C_FindObjectsInit: [26, 3],

@@ -36,6 +36,7 @@ import {
 } from './token-key-making.ts';
 import { hostKeyByteNotes, probeTokenMethods } from './token-methods.ts';
 import { TokenSession } from './token-session.ts';
+import { workingCopyOf } from './token-working-copy.ts';
 import { TokenSessionPool } from './token-session-pool.ts';
 
 export interface Pkcs11KeysOptions {
@@ -126,7 +127,9 @@ export class Pkcs11Keys extends Pkcs11KeyOperations implements KeyStore {
     const { environment, pool, ring } = this.#open.operations;
     const { algorithm, usage } = spec;
     const placeOf: PlaceOf = (role) => ({ environment, usage, algorithm, role, name });
-    const material = await pool.use((session) => this.#makeObjects(session, name, spec, placeOf));
+    const material = await pool.use(async (session) =>
+      workingCopyOf(session, await this.#makeObjects(session, name, spec, placeOf)),
+    );
     return ring.addNamed(name, algorithm, usage, material);
   }
 
@@ -256,7 +259,8 @@ async function openAdapter(
   for (const { name, algorithm, usage, material } of await pool.use((session) =>
     findNamedKeys(session, environment),
   )) {
-    ring.addNamed(name, algorithm, usage, material);
+    const copy = await pool.use((session) => workingCopyOf(session, material));
+    ring.addNamed(name, algorithm, usage, copy);
   }
   const { description, libraryVersion } = module.info();
   const { slot: _slot, ...tokenStatus } = token;

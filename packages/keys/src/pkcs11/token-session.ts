@@ -93,6 +93,17 @@ export class TokenSession {
     });
   }
 
+  /** A copy that differs in the attributes of the template. */
+  async copyObject(object: ObjectHandle, template: readonly Attribute[]): Promise<ObjectHandle> {
+    return this.#operation(async (arena) => {
+      const attributes = layOutTemplate(arena, template);
+      const handle = arena.allocate(8);
+      const words = [attributes.address, template.length, handle.address];
+      await this.#call('C_CopyObject', this.#handle, object, ...words);
+      return readWord(handle);
+    });
+  }
+
   async destroyObject(object: ObjectHandle): Promise<void> {
     await this.#call('C_DestroyObject', this.#handle, object);
   }
