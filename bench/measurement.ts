@@ -9,6 +9,19 @@ export interface Measurement {
   readonly p95: number;
 }
 
+/** A rate, and the rate of the same work done without us. */
+export interface RateMeasurement {
+  readonly name: string;
+  readonly unit: '1/s';
+  readonly count: number;
+  readonly median: number;
+  /** What the work was done with instead. */
+  readonly raw: string;
+  readonly rawMedian: number;
+  /** median / rawMedian */
+  readonly ratio: number;
+}
+
 /** The value below which a `share` of the sorted samples lies. */
 export function quantile(samples: readonly number[], share: number): number {
   const sorted = samples.toSorted((a, b) => a - b);
@@ -44,6 +57,22 @@ export async function measure(
     samples.push(performance.now() - from);
   }
   return summarize(name, samples);
+}
+
+/** Median rate of `work`, one at a time: `count` samples of `batch` runs each, after one sample unmeasured. */
+export async function measureRate(
+  work: () => unknown,
+  count: number,
+  batch: number,
+): Promise<{ readonly perSecond: number; readonly count: number }> {
+  const samples: number[] = [];
+  for (let sample = -1; sample < count; sample++) {
+    const from = performance.now();
+    for (let run = 0; run < batch; run++) await work();
+    if (sample >= 0) samples.push(performance.now() - from);
+  }
+  const perSecond = (batch * 1000) / quantile(samples, 0.5);
+  return { perSecond: Math.round(perSecond * 10) / 10, count: count * batch };
 }
 
 /** What these figures were taken on; figures of other machines are not comparable. */

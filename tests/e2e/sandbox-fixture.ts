@@ -16,6 +16,7 @@ export interface FixtureOptions {
   readonly secureChannel?: 'SCP02' | 'SCP03';
   readonly faults?: readonly string[];
   readonly takeAfterMs?: number | null;
+  readonly tokenKeys?: Readonly<Record<string, unknown>>;
   readonly environment?: Partial<Record<ComponentName, Readonly<Record<string, string>>>>;
 }
 
@@ -36,6 +37,7 @@ export async function startFixture(options: FixtureOptions = {}): Promise<Fixtur
       timing: 'fast',
       faults: options.faults ?? [],
       takeAfterMs: options.takeAfterMs === undefined ? 100 : options.takeAfterMs,
+      ...(options.tokenKeys !== undefined && { tokenKeys: options.tokenKeys }),
     },
     options.environment === undefined ? {} : { environment: options.environment },
   );

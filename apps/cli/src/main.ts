@@ -12,6 +12,7 @@ import { addKeyCommands } from './commands/key.ts';
 import { resetCommand } from './commands/reset.ts';
 import { showOrderCommand } from './commands/order-show.ts';
 import { startCommand } from './commands/start.ts';
+import { vaultStatusCommand } from './commands/vault-status.ts';
 
 function secureChannel(value: string): 'SCP02' | 'SCP03' {
   if (value === 'SCP02' || value === 'SCP03') return value;
@@ -80,6 +81,12 @@ order
   .argument('<operationId>')
   .action(showOrderCommand);
 
+const vault = program.command('vault').description('vault');
+vault
+  .command('status')
+  .description('show what holds the keys, which operations it proved, and where key bytes are seen')
+  .option('--json', 'print one JSON object')
+  .action(vaultStatusCommand);
 addKeyCommands(program);
 
 await program.parseAsync();

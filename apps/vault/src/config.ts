@@ -1,13 +1,38 @@
 /**
  * Configuration of the vault: one schema, no insecure default.
  *
- * Invariant: the production environment is refused as long as the only key adapter keeps keys in software and the
- * sandbox card keys are published ones (security.md K2, K11).
+ * Invariant: the production environment takes keys in a token only, and names every operation that may show key
+ * bytes to the vault's own memory (security.md K1, K2, K11).
  */
+import { keyOperationNames } from '@cardwright/keys';
 import { ConfigError, readConfig } from '@cardwright/runtime';
 import { type Static, Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
+
+const KeyOperation = Type.Union(keyOperationNames.map((name) => Type.Literal(name)));
+
+const Pkcs11KeyConfig = Type.Object(
+  {
+    adapter: Type.Literal('pkcs11'),
+    /** The module's shared library. */
+    module: Type.String({ minLength: 1 }),
+    /** Handed to C_Initialize; only NSS needs it. */
+    libraryParameters: Type.Optional(Type.String({ minLength: 1 })),
+    tokenLabel: Type.String({ minLength: 1, maxLength: 32 }),
+    /** The PIN of the normal user; one line break at the end is ignored. */
+    pinFile: Type.String({ minLength: 1 }),
+    /** Operations that may show key bytes to the vault's memory: all (sandbox only), none, or those named. */
+    allowHostKeyBytes: Type.Union([Type.Boolean(), Type.Array(KeyOperation, { uniqueItems: true })]),
+    sessions: Type.Optional(Type.Integer({ minimum: 1, maximum: 32 })),
+    /** For a token behind a network: every call leaves the main thread. */
+    isRemote: Type.Optional(Type.Boolean()),
+    /** A call that takes longer ends the process, which is started again. Default 30 s. */
+    callLimitMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
+  },
+  closed,
+);
+export type Pkcs11KeyConfig = Static<typeof Pkcs11KeyConfig>;
 
 export const VaultConfig = Type.Object(
   {
@@ -45,8 +70,12 @@ export const VaultConfig = Type.Object(
         ),
       ),
     ),
-    /** 32 random bytes that the software adapter seals its key files with. */
-    masterKeyFile: Type.String({ minLength: 1 }),
+    /** Where the keys are. Default: in software, sealed in the data folder. */
+    keys: Type.Optional(
+      Type.Union([Type.Object({ adapter: Type.Literal('software') }, closed), Pkcs11KeyConfig]),
+    ),
+    /** 32 random bytes that the software adapter seals its key files with; no other adapter has one. */
+    masterKeyFile: Type.Optional(Type.String({ minLength: 1 })),
     /** Keys held ready for each modulus length that a product uses. */
     iccKeyPoolSize: Type.Integer({ minimum: 0, maximum: 100_000 }),
     /** Every PAN must begin with one of these; each is also the issuer number of an issuer certificate. */
@@ -58,11 +87,26 @@ export const VaultConfig = Type.Object(
 );
 export type VaultConfig = Static<typeof VaultConfig>;
 
-/** Reads the file. @throws ConfigError naming every fault, or that production needs hardware keys */
+/** Reads the file. @throws ConfigError naming every fault, or what production does not take */
 export function readVaultConfig(file: string): VaultConfig {
   const config = readConfig(VaultConfig, file);
-  if (config.environment === 'production') {
-    throw new ConfigError(file, ['environment: production needs a hardware key adapter and keys of its own']);
-  }
+  const faults = keyFaults(config);
+  if (faults.length > 0) throw new ConfigError(file, faults);
   return config;
+}
+
+function keyFaults({ environment, keys, masterKeyFile }: VaultConfig): string[] {
+  const isProduction = environment === 'production';
+  if (keys?.adapter !== 'pkcs11') {
+    return [
+      ...(isProduction ? ['environment: production needs keys in a PKCS#11 token'] : []),
+      ...(masterKeyFile === undefined ? ['masterKeyFile: the software key adapter needs it'] : []),
+    ];
+  }
+  return [
+    ...(isProduction && keys.allowHostKeyBytes === true
+      ? ['keys.allowHostKeyBytes: production names the operations, or allows none']
+      : []),
+    ...(masterKeyFile === undefined ? [] : ['masterKeyFile: keys in a token are not sealed with it']),
+  ];
 }

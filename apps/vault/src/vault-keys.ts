@@ -2,14 +2,26 @@
  * The vault's long-lived keys: opened, or made at first start.
  *
  * Invariants: an existing key is never replaced; the only keys that are not random are the sandbox's card keys,
- * which are the published ones that simulated blanks carry and exist in the sandbox environment only.
+ * which are the published ones that simulated blanks carry and exist in the sandbox environment only; production
+ * finds its master keys in the token, or does not start.
  */
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
-import { pinKeyName } from '@cardwright/dataprep';
-import { type KeySpec, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
-import { ConfigError, wipe } from '@cardwright/runtime';
-import { type VaultConfig } from './config.ts';
+import { pinKeyName, type ProductProfile } from '@cardwright/dataprep';
+import {
+  type KeyAdapterStatus,
+  type KeyOperationName,
+  type KeySpec,
+  type KeyStore,
+  openPkcs11Keys,
+  openSoftwareKeys,
+  SoftwareKeys,
+} from '@cardwright/keys';
+import { ConfigError, type Logger, wipe } from '@cardwright/runtime';
+import { type Pkcs11KeyConfig, type VaultConfig } from './config.ts';
+
+/** EX_TEMPFAIL: the supervisor starts the vault again, and requests are repeated. */
+export const keyModuleLostExitCode = 75;
 
 /** GlobalPlatform's published default card key. */
 const publishedCardKey = Uint8Array.from({ length: 16 }, (_, i) => 0x40 + i);
@@ -35,6 +47,10 @@ const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
   ['pvk/2', tdes('PVK')],
   ['ca/2', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
   ['issuer/2', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
+];
+
+/** Keys that nobody else shares: random in every environment. */
+const ownKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
   ['seal/1', { algorithm: 'AES-256', usage: 'SEAL' }],
   ['token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }],
 ];
@@ -42,37 +58,160 @@ const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
 /** Name of the key that an issuer encrypts to. */
 export const recipientKeyName = (issuerId: string): string => `jwe/${issuerId}/1`;
 
+export interface VaultKeysOptions {
+  readonly config: VaultConfig;
+  /** Named in errors. */
+  readonly configFile: string;
+  readonly logger: Logger;
+}
+
 /**
- * Opens the key folder and makes what is missing. Safe to interrupt at any point.
- * @throws ConfigError when the master key file cannot be used; KeyError KEY_STORE when the folder cannot
+ * Opens the keys and makes what is missing. Safe to interrupt at any point.
+ * @throws ConfigError when a file cannot be used or production lacks a key; KeyError KEY_STORE when the store cannot
  */
-export async function openVaultKeys(config: VaultConfig, configFile: string): Promise<SoftwareKeys> {
-  const masterKey = await readFile(config.masterKeyFile).catch((error: unknown) => {
+export async function openVaultKeys(options: VaultKeysOptions): Promise<KeyStore> {
+  const { config, configFile } = options;
+  const { keys: choice } = config;
+  const store =
+    choice?.adapter === 'pkcs11' ? await openTokenKeys(options, choice) : await openFolderKeys(options);
+  try {
+    const isProduction = config.environment === 'production';
+    if (isProduction) await requireMasterKeys(store, configFile);
+    const agreed = isProduction ? [] : [...namedKeys, ...config.issuerIds.map(pinKey)];
+    const destroyed = destroyedKeys(store);
+    for (const [name, spec] of [...agreed, ...ownKeys, ...config.issuerIds.map(recipientKey)]) {
+      if (!destroyed.has(name)) await store.ensure(name, spec);
+    }
+    return store;
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+type NamedKey = readonly [name: string, spec: KeySpec];
+const recipientKey = (issuerId: string): NamedKey => [
+  recipientKeyName(issuerId),
+  { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' },
+];
+const pinKey = (issuerId: string): NamedKey => [
+  pinKeyName(issuerId, '1'),
+  { algorithm: 'AES-256', usage: 'PIN' },
+];
+
+/** A destroyed key stays destroyed: what still names it is refused, the vault starts all the same. */
+function destroyedKeys(store: KeyStore): ReadonlySet<string> {
+  if (!(store instanceof SoftwareKeys)) return new Set();
+  return new Set(store.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])));
+}
+
+/** Keys that stand for an agreement with others come from a ceremony, never from a first start. */
+async function requireMasterKeys(store: KeyStore, configFile: string): Promise<void> {
+  const held = new Set((await store.list()).map(({ handle }) => handle.id));
+  const missing = namedKeys.map(([name]) => name).filter((name) => !held.has(name));
+  if (missing.length === 0) return;
+  throw new ConfigError(
+    configFile,
+    missing.map((name) => `keys: production needs key ${name} in the token before the vault starts`),
+  );
+}
+
+async function readSecretFile(file: string, member: string, configFile: string): Promise<Buffer> {
+  return readFile(file).catch((error: unknown) => {
     const code = (error as { code?: string }).code ?? 'unreadable';
-    throw new ConfigError(configFile, [`masterKeyFile: cannot be read (${code})`]);
+    throw new ConfigError(configFile, [`${member}: cannot be read (${code})`]);
   });
+}
+
+async function openFolderKeys({ config, configFile }: VaultKeysOptions): Promise<KeyStore> {
+  const masterKey = await readSecretFile(config.masterKeyFile ?? '', 'masterKeyFile', configFile);
   if (masterKey.length !== 32) throw new ConfigError(configFile, ['masterKeyFile: holds no 32 bytes']);
   try {
-    const keys = await openSoftwareKeys({
+    return await openSoftwareKeys({
       folder: join(config.dataFolder, 'keys'),
       masterKey,
       environment: 'test',
       // The offline key commands and a second vault are kept out while this one runs.
       isExclusive: true,
     });
-    // A destroyed key stays destroyed: what still names it is refused, the vault starts all the same.
-    const destroyed = new Set(
-      keys.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])),
-    );
-    const ofIssuers = config.issuerIds.flatMap((issuerId) => [
-      [recipientKeyName(issuerId), { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' }] as const,
-      [pinKeyName(issuerId, '1'), { algorithm: 'AES-256', usage: 'PIN' }] as const,
-    ]);
-    for (const [name, spec] of [...namedKeys, ...ofIssuers]) {
-      if (!destroyed.has(name)) await keys.ensure(name, spec);
-    }
-    return keys;
   } finally {
     wipe(masterKey);
   }
 }
+
+async function openTokenKeys(
+  { config, configFile, logger }: VaultKeysOptions,
+  choice: Pkcs11KeyConfig,
+): Promise<KeyStore> {
+  const file = await readSecretFile(choice.pinFile, 'keys.pinFile', configFile);
+  const pin = file.at(-1) === 0x0a ? file.subarray(0, -1) : file;
+  const { module, libraryParameters, tokenLabel, allowHostKeyBytes, sessions, isRemote } = choice;
+  const lastWords = {
+    level: 50,
+    component: 'vault',
+    event: 'vault.key-module-hangs',
+    function: '{function}',
+  };
+  try {
+    return await openPkcs11Keys({
+      module,
+      ...(libraryParameters !== undefined && { libraryParameters }),
+      token: { label: tokenLabel },
+      pin,
+      environment: config.environment === 'production' ? 'production' : 'test',
+      allowHostKeyBytes,
+      ...(sessions !== undefined && { sessions }),
+      ...(isRemote !== undefined && { isRemote }),
+      watchdog: {
+        deadlineMs: choice.callLimitMs ?? 30_000,
+        exitCode: keyModuleLostExitCode,
+        lastWords: JSON.stringify(lastWords),
+      },
+      onTokenLost: (error) => {
+        logger.fault('vault.token-lost', error, { answer: error.message });
+        process.exit(keyModuleLostExitCode);
+      },
+    });
+  } finally {
+    wipe(file);
+  }
+}
+
+/** Operations of the port that these products need; of two secure channels, one is enough. */
+export function missingKeyOperations(
+  status: KeyAdapterStatus,
+  products: readonly ProductProfile[],
+): KeyOperationName[] {
+  const refused = new Set(
+    status.operations.filter(({ result }) => result === 'refused').map(({ operation }) => operation),
+  );
+  const lacking = (operations: readonly KeyOperationName[]): KeyOperationName[] =>
+    operations.filter((operation) => refused.has(operation));
+  const channels = products.flatMap(({ secureChannels }) => {
+    const lacks = secureChannels.map(({ protocol }) => lacking(channelOperations[protocol]));
+    return lacks.some((lack) => lack.length === 0) ? [] : lacks.flat();
+  });
+  return [...new Set([...lacking(preparationOperations), ...channels])];
+}
+
+const preparationOperations: readonly KeyOperationName[] = [
+  'hmac',
+  'kcv',
+  'cvv',
+  'retailMac',
+  'deriveTdesEcb',
+  'generateRsa/3',
+  'rsaPublic',
+  'rsaRawSign',
+  'wrapRsaForCard',
+  'seal',
+  'unseal',
+  'sealRsa',
+  'unsealRsa',
+  'openJwe',
+  'ecPublicJwk',
+];
+const channelOperations: Readonly<Record<'SCP02' | 'SCP03', readonly KeyOperationName[]>> = {
+  SCP02: ['tdesCbcEncrypt', 'desFirstHalfEncrypt', 'deriveTdesCbc', 'wrapForCard/TDES-ECB'],
+  SCP03: ['aesCmac', 'aesEcbEncrypt', 'aesCbcEncrypt', 'deriveAesCmac', 'wrapForCard/AES-CBC'],
+};

@@ -6,12 +6,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { productProfiles } from '@cardwright/dataprep';
-import { openIccKeyPool } from '@cardwright/keys';
-import { type Lifecycle, mtlsServerOptions, systemClock } from '@cardwright/runtime';
+import { type KeyAdapterStatus, openIccKeyPool } from '@cardwright/keys';
+import { type Lifecycle, type Logger, mtlsServerOptions, systemClock } from '@cardwright/runtime';
 import { readVaultConfig } from './config.ts';
 import { openIssuerCertificates } from './issuer-certificate-store.ts';
 import { monthOf, readSchemeCas } from './scheme-trust.ts';
-import { openVaultKeys } from './vault-keys.ts';
+import { missingKeyOperations, openVaultKeys } from './vault-keys.ts';
 import { createVaultServer } from './vault-server.ts';
 import { VaultService } from './vault-service.ts';
 
@@ -28,8 +28,11 @@ export async function startVault(
 ): Promise<string> {
   const config = readVaultConfig(configFile);
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
-  const keys = await openVaultKeys(config, configFile);
+  const keys = await openVaultKeys({ config, configFile, logger });
   onShutdown('keys', () => keys.close());
+  const keyStatus = await keys.status();
+  reportKeys(logger, keyStatus);
+  requireOperations(keyStatus);
 
   const certificateFolder = join(config.dataFolder, 'certificates');
   const certificates = await openIssuerCertificates(
@@ -87,4 +90,27 @@ export async function startVault(
     iccKeysReady: iccKeys.size(),
   });
   return origin;
+}
+
+/** What protects the keys, and what does not stay inside it: one line per refused operation. */
+function reportKeys(logger: Logger, { adapter, token, operations }: KeyAdapterStatus): void {
+  const seen = operations.filter(({ result, keyBytes }) => result === 'passed' && keyBytes === 'host');
+  logger.event('vault.keys-opened', {
+    adapter,
+    tokenModel: token?.model ?? null,
+    tokenFirmware: token?.firmwareVersion ?? null,
+    tokenLibrary: token?.library ?? null,
+    operationsPassed: operations.filter(({ result }) => result === 'passed').length,
+    keyBytesInHost:
+      seen.length === operations.length ? 'all' : seen.map(({ operation }) => operation).join(' '),
+  });
+  for (const { operation, result, note } of operations) {
+    if (result === 'refused') logger.warn('vault.key-operation-refused', { operation, reason: note ?? null });
+  }
+}
+
+/** @throws Error naming every operation that the products need and the adapter does not give */
+function requireOperations(status: KeyAdapterStatus): void {
+  const missing = missingKeyOperations(status, productProfiles);
+  if (missing.length > 0) throw new Error(`the key adapter refuses what is needed: ${missing.join(', ')}`);
 }

@@ -91,6 +91,7 @@ function addRoutes(app: FastifyInstance, service: VaultService): void {
     app.post(path, { schema: { body } }, async (request) => serve(request.body as Static<S>));
   };
   app.get(vaultPaths.health, () => service.health());
+  app.get(vaultPaths.status, () => service.status());
   app.get(vaultPaths.publicKeys, () => service.publicKeys());
   post(vaultPaths.prepare, PrepareRequest, (body) => {
     // The id becomes part of a seal's context: nothing that could be read as a separator.

@@ -3,7 +3,13 @@
  * must be remembered between two calls travels in blobs that only this vault opens.
  */
 import { caPublicKey, confirmCryptogram, type ProductProfile } from '@cardwright/dataprep';
-import { type IccKeyPoolStatus, type IssuerPinFormat, type KeyHandle, type KeyPort } from '@cardwright/keys';
+import {
+  type IccKeyPoolStatus,
+  type IssuerPinFormat,
+  type KeyAdapterStatus,
+  type KeyHandle,
+  type KeyStore,
+} from '@cardwright/keys';
 import {
   type FingerprintAnswer,
   type FingerprintRequest,
@@ -43,7 +49,7 @@ export interface VaultHealth {
 }
 
 export interface VaultServiceOptions {
-  readonly keys: KeyPort;
+  readonly keys: KeyStore;
   readonly iccKeys: IccKeys;
   readonly certificates: IssuerCertificates;
   readonly products: readonly ProductProfile[];
@@ -129,6 +135,12 @@ export class VaultService {
       products: products.map(({ productId, config, emv }) => ({ productId, config, aid: emv.aid })),
       capks: [...capks.values()],
     };
+  }
+
+  /** What holds the keys, and which operations it proved; for operators. */
+  async status(): Promise<{ keys: KeyAdapterStatus; iccKeysReady: number }> {
+    const { keys, iccKeys } = this.#options;
+    return { keys: await keys.status(), iccKeysReady: iccKeys.size() };
   }
 
   health(): Promise<VaultHealth> {

@@ -1,13 +1,13 @@
 /** The chip's way through the vault: challenge, script, proof; and every answer that gets no script. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { after, before, describe, it } from 'node:test';
+import { after, before, it } from 'node:test';
 import { createVirtualCard } from '@cardwright/card';
 import { encodeCommand, findTag, hex, parseTlv, unhex } from '@cardwright/emv';
 import { check, type ChipBeginAnswer, vaultPaths, VaultScriptAnswer } from '@cardwright/protocol';
 import {
   assertClean,
-  makeVaultFolder,
+  describeOverKeyAdapters,
   prepare,
   removeVaultFolder,
   type RunningVault,
@@ -19,15 +19,6 @@ const job = { jobId: 'job-1', epoch: 1, stationId: 'KIOSK-PS-101' };
 
 let vault: RunningVault;
 let sealedPlan: string;
-before(async () => {
-  vault = await runVault(await makeVaultFolder());
-  ({ sealedPlan } = await prepare(vault));
-});
-after(async () => {
-  await vault.stop();
-  await removeVaultFolder(vault.place);
-});
-
 type Card = ReturnType<typeof createVirtualCard>;
 
 function transmit(card: Card, command: Uint8Array): Uint8Array {
@@ -61,7 +52,16 @@ async function scriptFor(request: object): Promise<VaultScriptAnswer> {
   return checked.value;
 }
 
-describe('the chip', () => {
+describeOverKeyAdapters('the chip', (makePlace) => {
+  before(async () => {
+    vault = await runVault(await makePlace());
+    ({ sealedPlan } = await prepare(vault));
+  });
+  after(async () => {
+    await vault.stop();
+    await removeVaultFolder(vault.place);
+  });
+
   for (const protocol of ['SCP02', 'SCP03'] as const) {
     it(`is personalised over ${protocol} with what the vault returns, and its cryptogram confirmed`, async () => {
       const card = blank(protocol);

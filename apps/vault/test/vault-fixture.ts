@@ -1,12 +1,13 @@
 /** A vault with its own folder, certificates and clients, on a real TLS socket; and an issuer's view of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { describe } from 'node:test';
 import { luhnCheckDigit } from '@cardwright/domain';
 import {
   type PrepareAnswer,
@@ -17,6 +18,7 @@ import {
 import { createLogger, createMtlsClient, type MtlsClient } from '@cardwright/runtime';
 import { createTestAuthority, type TestAuthority, type TestCertificate } from '@cardwright/testkit';
 import { CompactEncrypt, importJWK } from 'jose';
+import { createToken, type TestToken, type TokenKind, tokenKinds } from '../../../tools/pkcs11-tokens.ts';
 import { startVault } from '../src/vault-process.ts';
 
 export const issuerId = 'ISS0000001';
@@ -57,6 +59,48 @@ export async function makeVaultFolder(changes: Record<string, unknown> = {}): Pr
   };
   await writeFile(configFile, JSON.stringify(config));
   return { folder, configFile, authority, client };
+}
+
+/** Moves the keys of a vault that never started into a new token of its own. */
+export async function useToken(
+  { folder, configFile }: VaultFolder,
+  kind: TokenKind,
+  changes: Record<string, unknown> = {},
+): Promise<TestToken> {
+  const tokenFolder = join(folder, 'token');
+  await mkdir(tokenFolder);
+  const token = createToken(kind, tokenFolder);
+  Object.assign(process.env, token.environment);
+  await writeFile(join(folder, 'pin'), `${token.pin}\n`);
+  const config = JSON.parse(await readFile(configFile, 'utf8')) as Record<string, unknown>;
+  const keys = {
+    adapter: 'pkcs11',
+    module: token.module,
+    libraryParameters: token.libraryParameters,
+    tokenLabel: token.token.label,
+    pinFile: 'pin',
+    allowHostKeyBytes: true,
+    ...changes,
+  };
+  await writeFile(configFile, JSON.stringify({ ...config, keys, masterKeyFile: undefined }));
+  return token;
+}
+
+/** A suite for each place that keys may be in; `makePlace` makes a vault folder that uses it. */
+export function describeOverKeyAdapters(
+  title: string,
+  suite: (makePlace: () => Promise<VaultFolder>, adapter: 'software' | TokenKind) => void,
+): void {
+  for (const adapter of ['software', ...tokenKinds] as const) {
+    const makePlace = async (): Promise<VaultFolder> => {
+      const place = await makeVaultFolder();
+      if (adapter !== 'software') await useToken(place, adapter);
+      return place;
+    };
+    void describe(`${title} (${adapter})`, () => {
+      suite(makePlace, adapter);
+    });
+  }
 }
 
 /** A client that shows `certificate` (or none) and trusts the vault's CA. */
@@ -100,11 +144,17 @@ export async function runVault(place: VaultFolder): Promise<RunningVault> {
     },
   });
   const steps: (() => void | Promise<void>)[] = [];
+  const takeApart = async (): Promise<void> => {
+    for (const step of steps.splice(0).reverse()) await step();
+  };
   const origin = await startVault(place.configFile, {
     logger: createLogger('vault', { stream }),
     onShutdown: (_name, action) => {
       steps.push(action);
     },
+  }).catch(async (error: unknown) => {
+    await takeApart();
+    throw error;
   });
   const client = await connect(place, origin, place.client);
   const answer = async (method: 'GET' | 'POST', path: string, json?: unknown): Promise<Answer> => {
@@ -123,7 +173,7 @@ export async function runVault(place: VaultFolder): Promise<RunningVault> {
     get: (path) => answer('GET', path),
     stop: async () => {
       await client.close();
-      for (const step of steps.reverse()) await step();
+      await takeApart();
     },
   };
 }

@@ -192,10 +192,24 @@ export function decipherPinBlockFormat4(
   pan: string,
 ): PinDigits | undefined {
   if (block.length !== 16) return undefined;
-  const clear = aesEcbDecrypt(key, mix(aesEcbDecrypt(key, block), format4PanField(pan)));
+  const clear = aesEcbDecrypt(key, mixFormat4Pan(aesEcbDecrypt(key, block), pan));
   try {
-    return readPinField(4, clear.subarray(0, 8), (nibble) => nibble === format4Fill);
+    return readPinBlockFormat4(clear);
   } finally {
     clear.fill(0);
   }
+}
+
+/**
+ * What lies between the two decipherments of a format 4 block, for keys that are elsewhere: the card number mixed
+ * out of `block`. @throws EmvError DIGITS_INVALID
+ */
+export function mixFormat4Pan(block: Uint8Array, pan: string): Uint8Array {
+  return mix(block, format4PanField(pan));
+}
+
+/** The PIN of a format 4 block that was deciphered twice, or undefined where it is none. */
+export function readPinBlockFormat4(clear: Uint8Array): PinDigits | undefined {
+  if (clear.length !== 16) return undefined;
+  return readPinField(4, clear.subarray(0, 8), (nibble) => nibble === format4Fill);
 }

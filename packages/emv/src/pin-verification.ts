@@ -11,14 +11,13 @@ import { type PinDigits, requirePin } from './pin-block.ts';
 import { tdesEcbEncrypt } from './symmetric.ts';
 
 /**
- * PIN verification value, four digits: 11 rightmost card number digits without the check digit, key index, first
- * four PIN digits, 3DES, decimalised.
- * @param pvk both keys, 16 bytes
+ * What is enciphered for a PIN verification value, 8 bytes: 11 rightmost card number digits without the check
+ * digit, key index, first four PIN digits. The caller wipes it.
  * @param pvki index of the key, one digit
  * @param pan at least 12 digits
- * @throws EmvError DIGITS_INVALID, KEY_INVALID
+ * @throws EmvError DIGITS_INVALID
  */
-export function pvv(pvk: Uint8Array, pvki: string, pan: string, pin: PinDigits): string {
+export function pvvBlock(pvki: string, pan: string, pin: PinDigits): Uint8Array {
   requirePin(pin);
   if (!/^\d{12,19}$/.test(pan) || !/^\d$/.test(pvki)) {
     throw new EmvError('DIGITS_INVALID', 'a card number and a key index of one digit are expected');
@@ -27,6 +26,16 @@ export function pvv(pvk: Uint8Array, pvki: string, pan: string, pin: PinDigits):
   block.set(unhex(pan.slice(-12, -1) + pvki), 0);
   block[6] = ((pin[0] ?? 0) << 4) | (pin[1] ?? 0);
   block[7] = ((pin[2] ?? 0) << 4) | (pin[3] ?? 0);
+  return block;
+}
+
+/**
+ * PIN verification value, four digits: the block of {@link pvvBlock}, 3DES, decimalised.
+ * @param pvk both keys, 16 bytes
+ * @throws EmvError DIGITS_INVALID, KEY_INVALID
+ */
+export function pvv(pvk: Uint8Array, pvki: string, pan: string, pin: PinDigits): string {
+  const block = pvvBlock(pvki, pan, pin);
   try {
     return decimalize(tdesEcbEncrypt(pvk, block), 4);
   } finally {

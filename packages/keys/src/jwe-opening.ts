@@ -19,7 +19,7 @@ const ephemeralKeyMembers: readonly string[] = ['kty', 'crv', 'x', 'y'];
  * @throws KeyError JWE_INVALID, alike for every cause
  */
 export async function openCompactJwe(privateKey: KeyObject, kid: string, jwe: string): Promise<Uint8Array> {
-  if (!isAcceptable(jwe, kid)) throw refusal();
+  if (!readCompactJwe(jwe, kid)) throw jweRefusal();
   try {
     const { plaintext } = await compactDecrypt(jwe, privateKey, {
       keyManagementAlgorithms: ['ECDH-ES'],
@@ -28,27 +28,51 @@ export async function openCompactJwe(privateKey: KeyObject, kid: string, jwe: st
     });
     return plaintext;
   } catch {
-    throw refusal();
+    throw jweRefusal();
   }
 }
 
-function refusal(): KeyError {
+export function jweRefusal(): KeyError {
   return new KeyError('JWE_INVALID', 'the JWE was refused');
 }
 
-function isAcceptable(jwe: string, kid: string): boolean {
-  if (jwe.length > maxCharacters) return false;
-  const parts = jwe.split('.');
-  if (parts.length !== 5) return false;
-  const [header, encryptedKey, iv, ciphertext, tag] = parts.map(decodeCanonical);
-  if (!header || encryptedKey?.length !== 0 || iv?.length !== 12 || !ciphertext || tag?.length !== 16) {
-    return false;
-  }
-  return isAcceptableHeader(parseObject(header), kid);
+/** A JWE that passed every check that needs no key. */
+export interface CompactJwe {
+  /** The protected header as it was sent: the additional data. */
+  readonly protectedHeader: string;
+  readonly ephemeralKey: {
+    readonly kty: 'EC';
+    readonly crv: 'P-256';
+    readonly x: string;
+    readonly y: string;
+  };
+  readonly apu: Uint8Array;
+  readonly apv: Uint8Array;
+  readonly iv: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly tag: Uint8Array;
 }
 
-function isAcceptableHeader(header: Readonly<Record<string, unknown>> | undefined, kid: string): boolean {
-  if (!header) return false;
+/** Undefined for whatever an adapter must not touch. */
+export function readCompactJwe(jwe: string, kid: string): CompactJwe | undefined {
+  if (jwe.length > maxCharacters) return undefined;
+  const parts = jwe.split('.');
+  const [protectedHeader] = parts;
+  if (parts.length !== 5 || protectedHeader === undefined) return undefined;
+  const [header, encryptedKey, iv, ciphertext, tag] = parts.map(decodeCanonical);
+  if (!header || encryptedKey?.length !== 0 || iv?.length !== 12 || !ciphertext || tag?.length !== 16) {
+    return undefined;
+  }
+  const members = parseObject(header);
+  if (!members || !isAcceptableHeader(members, kid)) return undefined;
+  const { x, y } = members['epk'] as { x: string; y: string };
+  const party = (name: 'apu' | 'apv'): Uint8Array =>
+    Buffer.from((members[name] ?? '') as string, 'base64url');
+  const ephemeralKey = { kty: 'EC', crv: 'P-256', x, y } as const;
+  return { protectedHeader, ephemeralKey, apu: party('apu'), apv: party('apv'), iv, ciphertext, tag };
+}
+
+function isAcceptableHeader(header: Readonly<Record<string, unknown>>, kid: string): boolean {
   const members = Object.keys(header);
   if (!requiredMembers.every((member) => members.includes(member))) return false;
   if (!members.every((member) => requiredMembers.includes(member) || optionalMembers.includes(member))) {

@@ -157,7 +157,9 @@ export type KeyErrorCode =
   | 'SEAL_BROKEN'
   | 'JWE_INVALID'
   | 'PIN_BLOCK_INVALID'
-  | 'KEY_STORE';
+  | 'KEY_STORE'
+  /** The adapter cannot do this operation, or not without showing key bytes to the host, which is forbidden. */
+  | 'KEY_OPERATION_REFUSED';
 
 /** Raised by adapters. Messages name keys, never their bytes or the data. */
 export class KeyError extends Error {

@@ -1,5 +1,5 @@
 /**
- * Clear keys of the software adapter while the process lives, behind handles.
+ * Keys of an adapter while the process lives, behind handles: clear ones, or objects of a token.
  *
  * Invariants: a key is reached only through `use`, which checks the usage matrix first; what a handle claims about
  * itself is compared, never trusted; symmetric bytes are wiped when a key is released and when the ring closes;
@@ -17,7 +17,20 @@ import {
 
 export type KeyMaterial =
   | { readonly kind: 'symmetric'; readonly bytes: Uint8Array }
-  | { readonly kind: 'private'; readonly key: KeyObject };
+  | { readonly kind: 'private'; readonly key: KeyObject }
+  | TokenMaterial;
+
+/** A key that a PKCS#11 token holds: object handles, no bytes. */
+export interface TokenMaterial {
+  readonly kind: 'token';
+  readonly object: number;
+  /** The first half of a two-key 3DES key, twice: single DES in terms of 3DES. */
+  readonly firstHalf?: number;
+  /** The key that wraps private keys beside a sealing key, which must not do both. */
+  readonly wrapper?: number;
+  /** Uncompressed point of an EC key. */
+  readonly publicPoint?: Uint8Array;
+}
 
 interface RingEntry {
   readonly handle: KeyHandle;
@@ -118,6 +131,22 @@ export class KeyRing {
     return material.key;
   }
 
+  /** Objects of a key that a token holds, of one of `algorithms`. */
+  useToken(handle: KeyHandle, operation: KeyOperation, algorithms: readonly KeyAlgorithm[]): TokenMaterial {
+    const material = this.use(handle, operation);
+    if (material.kind !== 'token' || !algorithms.includes(handle.algorithm)) {
+      throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.algorithm}) may not ${operation}`);
+    }
+    return material;
+  }
+
+  /** Objects of a named key, for the store that made them; operations go through `use`. */
+  materialOf(handle: KeyHandle): TokenMaterial {
+    const material = this.#entries.get(handle.id)?.material;
+    if (material?.kind !== 'token') throw new KeyError('KEY_NOT_FOUND', `key ${handle.id} is not held`);
+    return material;
+  }
+
   /** The parent's bytes, once it is certain that the child may exist. */
   useAsParent(
     handle: KeyHandle,
@@ -126,21 +155,30 @@ export class KeyRing {
     algorithms: readonly KeyAlgorithm[],
   ): Uint8Array {
     const bytes = this.useSymmetric(handle, method, algorithms);
-    if (
-      !mayDerive(method, handle.usage, childUsage) ||
-      !algorithmsByUsage[childUsage].includes(handle.algorithm)
-    ) {
-      throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.usage}) may not become ${childUsage}`);
-    }
+    requireChild(handle, method, childUsage);
     return bytes;
   }
 
-  release(handle: KeyHandle): void {
+  /** As `useAsParent`, for a key that a token holds. */
+  useTokenAsParent(
+    handle: KeyHandle,
+    method: DerivationMethod,
+    childUsage: KeyUsage,
+    algorithms: readonly KeyAlgorithm[],
+  ): TokenMaterial {
+    const material = this.useToken(handle, method, algorithms);
+    requireChild(handle, method, childUsage);
+    return material;
+  }
+
+  /** Forgets a temporary key. @returns its material, for a token to destroy; undefined when nothing was held */
+  release(handle: KeyHandle): KeyMaterial | undefined {
     const entry = this.#entries.get(handle.id);
-    if (!entry || entry.isNamed) return;
+    if (!entry || entry.isNamed) return undefined;
     this.#entries.delete(handle.id);
     this.#temporaryKeys--;
     wipe(entry.material);
+    return entry.material;
   }
 
   /** Takes a long-lived key out for good, and every key derived from it. */
@@ -158,6 +196,15 @@ export class KeyRing {
     for (const entry of this.#entries.values()) wipe(entry.material);
     this.#entries.clear();
     this.#temporaryKeys = 0;
+  }
+}
+
+function requireChild(handle: KeyHandle, method: DerivationMethod, childUsage: KeyUsage): void {
+  if (
+    !mayDerive(method, handle.usage, childUsage) ||
+    !algorithmsByUsage[childUsage].includes(handle.algorithm)
+  ) {
+    throw new KeyError('KEY_USAGE', `key ${handle.id} (${handle.usage}) may not become ${childUsage}`);
   }
 }
 

@@ -7,17 +7,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import {
-  decipherPinBlockFormat4,
+  mixFormat4Pan,
   pad80,
   pinBlockFormat1,
   pinBlockFormat2,
   type PinDigits,
   readPinBlockFormat0,
   readPinBlockFormat3,
-  tdesEcbDecrypt,
+  readPinBlockFormat4,
 } from '@cardwright/emv';
 import {
   type DekMode,
+  type EncipheredPin,
   type IssuerPinFormat,
   type KeyAlgorithm,
   KeyError,
@@ -31,17 +32,25 @@ export const pinKeyAlgorithms: Readonly<Record<IssuerPinFormat, readonly KeyAlgo
   'ISO9564-4': ['AES-128', 'AES-256'],
 };
 
-function openPin(
-  key: Uint8Array,
-  format: IssuerPinFormat,
-  block: Uint8Array,
-  pan: string,
-): PinDigits | undefined {
-  if (format === 'ISO9564-4') return decipherPinBlockFormat4(key, block, pan);
-  if (block.length !== 8) return undefined;
-  const clear = tdesEcbDecrypt(key, block);
+/** One ECB decipherment of a whole block under the issuer's PIN key, wherever that key is. */
+export type DecipherPin = (block: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+
+async function openPin(
+  decipher: DecipherPin,
+  { format, block, pan }: Omit<EncipheredPin, 'key'>,
+): Promise<PinDigits | undefined> {
+  if (!/^\d{12,19}$/.test(pan) || block.length !== (format === 'ISO9564-4' ? 16 : 8)) return undefined;
+  const once = await decipher(block);
+  if (format !== 'ISO9564-4') {
+    try {
+      return format === 'ISO9564-0' ? readPinBlockFormat0(once, pan) : readPinBlockFormat3(once, pan);
+    } finally {
+      once.fill(0);
+    }
+  }
+  const clear = await decipher(mixFormat4Pan(once, pan));
   try {
-    return format === 'ISO9564-0' ? readPinBlockFormat0(clear, pan) : readPinBlockFormat3(clear, pan);
+    return readPinBlockFormat4(clear);
   } finally {
     clear.fill(0);
   }
@@ -51,17 +60,15 @@ function openPin(
  * Runs `use` with the clear PIN, then wipes it. `use` must not keep it.
  * @throws KeyError PIN_BLOCK_INVALID, alike for every cause
  */
-export function withPin<T>(
-  key: Uint8Array,
-  format: IssuerPinFormat,
-  block: Uint8Array,
-  pan: string,
-  use: (pin: PinDigits) => T,
-): T {
-  const pin = /^\d{12,19}$/.test(pan) ? openPin(key, format, block, pan) : undefined;
+export async function withPin<T>(
+  decipher: DecipherPin,
+  enciphered: Omit<EncipheredPin, 'key'>,
+  use: (pin: PinDigits) => T | Promise<T>,
+): Promise<T> {
+  const pin = await openPin(decipher, enciphered);
   if (!pin) throw new KeyError('PIN_BLOCK_INVALID', 'the PIN block was refused');
   try {
-    return use(pin);
+    return await use(pin);
   } finally {
     pin.fill(0);
   }

@@ -13,19 +13,38 @@ interface RsaCrtParts {
   readonly p: Uint8Array;
 }
 
+/** Every number of an RSA private key, without leading zeros; views of the encoding. */
+export interface RsaNumbers {
+  readonly modulus: Uint8Array;
+  readonly publicExponent: Uint8Array;
+  readonly privateExponent: Uint8Array;
+  readonly p: Uint8Array;
+  readonly q: Uint8Array;
+  readonly dp: Uint8Array;
+  readonly dq: Uint8Array;
+  readonly qInverse: Uint8Array;
+}
+
 /** @throws RangeError when the encoding is not an RSA private key; the message carries no bytes */
-export function rsaCrtParts(pkcs1: Uint8Array): RsaCrtParts {
+export function rsaNumbers(pkcs1: Uint8Array): RsaNumbers {
   const sequence = readElement(pkcs1, 0, 0x30);
   const numbers: Uint8Array[] = [];
   for (let at = sequence.start; at < sequence.end;) {
     const integer = readElement(pkcs1, at, 0x02);
-    numbers.push(pkcs1.subarray(integer.start, integer.end));
+    numbers.push(unsigned(pkcs1.subarray(integer.start, integer.end)));
     at = integer.end;
   }
-  // version, modulus, publicExponent, privateExponent, prime1, prime2, exponent1, exponent2, coefficient
-  const [, modulus, , , p, q, dp, dq, qInverse] = numbers;
-  if (!modulus || !p || !q || !dp || !dq || !qInverse) throw new RangeError('not an RSA private key');
-  const length = Math.ceil(unsigned(modulus).length / 2);
+  const [, modulus, publicExponent, privateExponent, p, q, dp, dq, qInverse] = numbers;
+  if (!modulus || !publicExponent || !privateExponent || !p || !q || !dp || !dq || !qInverse) {
+    throw new RangeError('not an RSA private key');
+  }
+  return { modulus, publicExponent, privateExponent, p, q, dp, dq, qInverse };
+}
+
+/** @throws RangeError when the encoding is not an RSA private key; the message carries no bytes */
+export function rsaCrtParts(pkcs1: Uint8Array): RsaCrtParts {
+  const { modulus, p, q, dp, dq, qInverse } = rsaNumbers(pkcs1);
+  const length = Math.ceil(modulus.length / 2);
   return {
     qInverse: leftPad(qInverse, length),
     dq: leftPad(dq, length),
@@ -52,8 +71,7 @@ function unsigned(integer: Uint8Array): Uint8Array {
   return integer[0] === 0 ? integer.subarray(1) : integer;
 }
 
-function leftPad(integer: Uint8Array, length: number): Uint8Array {
-  const digits = unsigned(integer);
+function leftPad(digits: Uint8Array, length: number): Uint8Array {
   const padded = new Uint8Array(length);
   padded.set(digits, length - digits.length);
   return padded;

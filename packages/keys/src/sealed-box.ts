@@ -45,3 +45,11 @@ export function openBox(
     clear.fill(0);
   }
 }
+
+/** What a sealed blob holds; bound as additional data, so that `unseal` never opens a sealed private key. */
+export type SealedContent = 'data' | 'rsa-key';
+
+/** Additional data of a blob that a sealing key of the port closes. */
+export function sealAdditionalData(content: SealedContent, context: string): Uint8Array {
+  return new TextEncoder().encode(`cardwright-seal/1|${content}|${context}`);
+}

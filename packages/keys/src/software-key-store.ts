@@ -28,6 +28,8 @@ import {
 import { type KeyRegister } from './key-register/key-register.ts';
 import { newKeyRecord } from './key-register/key-registration.ts';
 import { type KeyRing } from './key-ring.ts';
+import { type KeyAdapterStatus, type KeyStore } from './key-status.ts';
+import { softwareKeyStatus } from './software-key-status.ts';
 import { algorithmsByUsage, mayStore } from './key-usage.ts';
 import { SoftwareKeyOperations } from './software-keys.ts';
 import { isWellKnownKey } from './well-known-keys.ts';
@@ -56,7 +58,7 @@ const kbpkAlgorithms: readonly KeyAlgorithm[] = ['TDES-2KEY', 'AES-128', 'AES-25
 const travellingAlgorithms: readonly KeyAlgorithm[] = [...kbpkAlgorithms, 'HMAC-SHA256'];
 
 /** KeyPort over a sealed folder. */
-export class SoftwareKeys extends SoftwareKeyOperations {
+export class SoftwareKeys extends SoftwareKeyOperations implements KeyStore {
   readonly #ring: KeyRing;
   readonly #register: KeyRegister;
   readonly #options: SoftwareKeysOptions;
@@ -65,6 +67,7 @@ export class SoftwareKeys extends SoftwareKeyOperations {
   /** One change at a time: two callers ensuring one name get one key. */
   #change: Promise<unknown> = Promise.resolve();
   #isCeremonyHeld = false;
+  #status: Promise<KeyAdapterStatus> | undefined;
 
   constructor(ring: KeyRing, register: KeyRegister, options: SoftwareKeysOptions) {
     super(ring, options.environment);
@@ -346,6 +349,12 @@ export class SoftwareKeys extends SoftwareKeyOperations {
     return () => {
       this.#isCeremonyHeld = false;
     };
+  }
+
+  /** Every operation has key bytes in this process; the known-answer tests run at the first call. */
+  status(): Promise<KeyAdapterStatus> {
+    this.#status ??= softwareKeyStatus(this, this.#ring);
+    return this.#status;
   }
 
   /** Wipes every key. The adapter is unusable afterwards. */

@@ -16,6 +16,7 @@ import {
 import {
   aesCbcEncrypt,
   aesCmac,
+  aesEcbDecrypt,
   aesEcbEncrypt,
   concatBytes,
   cvv,
@@ -26,6 +27,7 @@ import {
   pvv,
   retailMac,
   tdesCbcEncrypt,
+  tdesEcbDecrypt,
   tdesEcbEncrypt,
   tdesKcv,
 } from '@cardwright/emv';
@@ -47,13 +49,10 @@ import { type KeyRing } from './key-ring.ts';
 import { algorithmsByUsage } from './key-usage.ts';
 import { pinKeyAlgorithms, referencePin, withPin } from './pin-translation.ts';
 import { rsaCrtParts } from './rsa-crt.ts';
-import { closeBox, openBox } from './sealed-box.ts';
+import { closeBox, openBox, sealAdditionalData } from './sealed-box.ts';
 
 const tdes: readonly KeyAlgorithm[] = ['TDES-2KEY'];
 const aes: readonly KeyAlgorithm[] = ['AES-128', 'AES-256'];
-
-/** What a sealed blob holds; bound as additional data, so that `unseal` never opens a sealed private key. */
-type SealedContent = 'data' | 'rsa-key';
 
 type PublicEcJwk = Awaited<ReturnType<KeyPort['ecPublicJwk']>>;
 
@@ -267,9 +266,7 @@ export class SoftwareKeyOperations implements KeyPort {
   // --- PINs ---
 
   checkPinBlock(pin: EncipheredPin): Promise<void> {
-    return promised(() => {
-      this.#withPin(pin, () => undefined);
-    });
+    return promised(() => this.#withPin(pin, () => undefined));
   }
 
   pvv(pvk: KeyHandle, pvki: string, pin: EncipheredPin): Promise<string> {
@@ -279,9 +276,10 @@ export class SoftwareKeyOperations implements KeyPort {
     });
   }
 
-  #withPin<T>({ key, format, block, pan }: EncipheredPin, use: (pin: PinDigits) => T): T {
-    const bytes = this.#ring.useSymmetric(key, 'openPin', pinKeyAlgorithms[format]);
-    return withPin(bytes, format, block, pan, use);
+  #withPin<T>(pin: EncipheredPin, use: (digits: PinDigits) => T): Promise<T> {
+    const bytes = this.#ring.useSymmetric(pin.key, 'openPin', pinKeyAlgorithms[pin.format]);
+    const decipher = pin.format === 'ISO9564-4' ? aesEcbDecrypt : tdesEcbDecrypt;
+    return withPin((block) => decipher(bytes, block), pin, use);
   }
 
   // --- sealing ---
@@ -289,14 +287,14 @@ export class SoftwareKeyOperations implements KeyPort {
   seal(key: KeyHandle, plaintext: Uint8Array, context: string): Promise<Uint8Array> {
     return promised(() => {
       const sealKey = this.#ring.useSymmetric(key, 'seal', ['AES-256']);
-      return closeBox(sealKey, additionalData('data', context), plaintext);
+      return closeBox(sealKey, sealAdditionalData('data', context), plaintext);
     });
   }
 
   unseal(key: KeyHandle, sealed: Uint8Array, context: string): Promise<Uint8Array> {
     return promised(() => {
       const sealKey = this.#ring.useSymmetric(key, 'unseal', ['AES-256']);
-      return openOrThrow(sealKey, additionalData('data', context), sealed);
+      return openOrThrow(sealKey, sealAdditionalData('data', context), sealed);
     });
   }
 
@@ -305,7 +303,7 @@ export class SoftwareKeyOperations implements KeyPort {
       const bytes = this.#ring.useSymmetric(sealKey, 'sealRsa', ['AES-256']);
       const clear = pkcs8(this.#ring.usePrivate(key, 'beSealedRsa'));
       try {
-        return closeBox(bytes, additionalData('rsa-key', context), clear);
+        return closeBox(bytes, sealAdditionalData('rsa-key', context), clear);
       } finally {
         clear.fill(0);
       }
@@ -315,7 +313,7 @@ export class SoftwareKeyOperations implements KeyPort {
   unsealRsa(sealKey: KeyHandle, sealed: Uint8Array, context: string): Promise<KeyHandle> {
     return promised(() => {
       const bytes = this.#ring.useSymmetric(sealKey, 'unsealRsa', ['AES-256']);
-      const clear = openOrThrow(bytes, additionalData('rsa-key', context), sealed);
+      const clear = openOrThrow(bytes, sealAdditionalData('rsa-key', context), sealed);
       return this.#ring.addTemporary('RSA', 'ICC', materialOf('RSA', clear));
     });
   }
@@ -333,7 +331,7 @@ export class SoftwareKeyOperations implements KeyPort {
 }
 
 /** Runs synchronous work so that what it throws becomes a rejection, as callers of a port expect. */
-function promised<T>(work: () => T): Promise<T> {
+function promised<T>(work: () => T | Promise<T>): Promise<T> {
   return new Promise((resolve) => {
     resolve(work());
   });
@@ -349,10 +347,6 @@ function encipherAndWipe(encipher: (clear: Uint8Array) => Uint8Array, clear: Uin
   } finally {
     clear.fill(0);
   }
-}
-
-function additionalData(content: SealedContent, context: string): Uint8Array {
-  return new TextEncoder().encode(`cardwright-seal/1|${content}|${context}`);
 }
 
 function openOrThrow(key: Uint8Array, bound: Uint8Array, sealed: Uint8Array): Uint8Array {

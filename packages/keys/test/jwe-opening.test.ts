@@ -1,22 +1,22 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import { CompactEncrypt, type CompactJWEHeaderParameters, generateKeyPair, importJWK } from 'jose';
-import { type KeyHandle, type SoftwareKeys } from '../src/index.ts';
-import { openTestKeys } from './key-fixture.ts';
+import { type KeyHandle, type KeyStore } from '../src/index.ts';
+import { type OpenAdapter, testOverAdapters } from './key-adapters.ts';
 
 const cardData = new TextEncoder().encode('{"exp":"1230"}');
 const refused = { name: 'KeyError', code: 'JWE_INVALID', message: 'the JWE was refused' };
 
 interface Recipient {
-  readonly keys: SoftwareKeys;
+  readonly keys: KeyStore;
   readonly key: KeyHandle;
   readonly kid: string;
   readonly encrypt: (header?: Partial<CompactJWEHeaderParameters>) => Promise<string>;
 }
 
-async function openRecipient(t: TestContext): Promise<Recipient> {
-  const { keys } = await openTestKeys(t);
+async function openRecipient(t: TestContext, open: OpenAdapter): Promise<Recipient> {
+  const { keys } = await open(t);
   const key = await keys.ensure('jwe/ISS0000001/1', { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' });
   const jwk = await keys.ecPublicJwk(key);
   const { kid } = jwk;
@@ -41,15 +41,15 @@ function withHeader(jwe: string, change: (header: Record<string, unknown>) => un
   return withParts(jwe, { 0: Buffer.from(JSON.stringify(change(header))).toString('base64url') });
 }
 
-test('a JWE for our key opens, also with the ignored header members', async (t) => {
-  const { keys, key, encrypt } = await openRecipient(t);
+testOverAdapters('a JWE for our key opens, also with the ignored header members', async (t, open) => {
+  const { keys, key, encrypt } = await openRecipient(t, open);
   assert.deepEqual(Buffer.from(await keys.openJwe(key, await encrypt())), Buffer.from(cardData));
   const jwe = await encrypt({ typ: 'JOSE', cty: 'json' });
   assert.deepEqual(Buffer.from(await keys.openJwe(key, jwe)), Buffer.from(cardData));
 });
 
-test('party information in the header takes part in the key derivation', async (t) => {
-  const { keys, key, kid } = await openRecipient(t);
+testOverAdapters('party information in the header takes part in the key derivation', async (t, open) => {
+  const { keys, key, kid } = await openRecipient(t, open);
   const jwk = await keys.ecPublicJwk(key);
   const jwe = await new CompactEncrypt(cardData)
     .setProtectedHeader({ alg: 'ECDH-ES', enc: 'A256GCM', kid })
@@ -65,14 +65,14 @@ test('party information in the header takes part in the key derivation', async (
   );
 });
 
-test('the kid is the thumbprint of the key', async (t) => {
-  const { keys, key, kid } = await openRecipient(t);
+testOverAdapters('the kid is the thumbprint of the key', async (t, open) => {
+  const { keys, key, kid } = await openRecipient(t, open);
   const { calculateJwkThumbprint } = await import('jose');
   assert.equal(kid, await calculateJwkThumbprint(await keys.ecPublicJwk(key), 'sha256'));
 });
 
-test('every refused JWE gets the same answer (OD-8.1, OD-8.2)', async (t) => {
-  const { keys, key, kid, encrypt } = await openRecipient(t);
+testOverAdapters('every refused JWE gets the same answer (OD-8.1, OD-8.2)', async (t, open) => {
+  const { keys, key, kid, encrypt } = await openRecipient(t, open);
   const sound = await encrypt();
   const [, , iv = '', ciphertext = '', tag = ''] = sound.split('.');
   const other = await keys.ensure('jwe/ISS0000002/1', { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' });

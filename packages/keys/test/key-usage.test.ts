@@ -1,64 +1,16 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
 import {
   type EncipheredPin,
   type IssuerPinFormat,
-  type KeyAlgorithm,
   KeyError,
   type KeyHandle,
+  type KeyStore,
   type KeyUsage,
-  type SoftwareKeys,
+  SoftwareKeys,
 } from '../src/index.ts';
-import { openTestKeys } from './key-fixture.ts';
-
-/** A key of every usage in every algorithm it may have. */
-type Kind = `${KeyUsage}/${KeyAlgorithm}`;
-type Bench = ReadonlyMap<Kind, KeyHandle>;
-
-async function makeBench(keys: SoftwareKeys): Promise<Bench> {
-  const bench = new Map<Kind, KeyHandle>();
-  const put = async (handle: Promise<KeyHandle>): Promise<KeyHandle> => {
-    const made = await handle;
-    bench.set(`${made.usage}/${made.algorithm}`, made);
-    return made;
-  };
-  const tdes = (usage: KeyUsage): Promise<KeyHandle> =>
-    put(keys.ensure(`${usage}/tdes`, { algorithm: 'TDES-2KEY', usage }));
-  const imk = await tdes('IMK-AC');
-  await tdes('IMK-SMI');
-  await tdes('IMK-SMC');
-  await tdes('CVK');
-  await tdes('PIN');
-  await tdes('PVK');
-  await tdes('KBPK');
-  await tdes('KMC');
-  const cardTdes = await tdes('CARD-STATIC');
-  await put(keys.deriveTdesCbc(cardTdes, randomBytes(16), 'CARD-SESSION'));
-  for (const algorithm of ['AES-128', 'AES-256'] as const) {
-    await put(keys.ensure(`pin/${algorithm}`, { algorithm, usage: 'PIN' }));
-    await put(keys.ensure(`kmc/${algorithm}`, { algorithm, usage: 'KMC' }));
-    await put(keys.ensure(`kbpk/${algorithm}`, { algorithm, usage: 'KBPK' }));
-    const card = await put(keys.ensure(`card/${algorithm}`, { algorithm, usage: 'CARD-STATIC' }));
-    const inputs = algorithm === 'AES-128' ? [randomBytes(32)] : [randomBytes(32), randomBytes(32)];
-    await put(keys.deriveAesCmac(card, inputs, 'CARD-SESSION'));
-  }
-  const udk = await put(keys.deriveTdesEcb(imk, randomBytes(16), 'UDK', true));
-  await put(keys.deriveTdesEcb(udk, randomBytes(16), 'AC-SESSION', true));
-  await put(keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1024 }));
-  await put(keys.ensure('issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1024 }));
-  await put(keys.generateRsa(1024, 3, 'ICC'));
-  await put(keys.ensure('jwe/1', { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' }));
-  await put(keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' }));
-  await put(keys.ensure('token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }));
-  return bench;
-}
-
-function pick(bench: Bench, kind: Kind): KeyHandle {
-  const handle = bench.get(kind);
-  assert.ok(handle, kind);
-  return handle;
-}
+import { testOverAdapters } from './key-adapters.ts';
+import { type Bench, type Kind, makeBench, pick } from './usage-bench.ts';
 
 const tdesKinds: readonly Kind[] = [
   'IMK-AC/TDES-2KEY',
@@ -76,8 +28,8 @@ const tdesKinds: readonly Kind[] = [
 ];
 const aesSession: readonly Kind[] = ['CARD-SESSION/AES-128', 'CARD-SESSION/AES-256'];
 
-interface Case {
-  readonly run: (keys: SoftwareKeys, key: KeyHandle, bench: Bench) => Promise<unknown>;
+interface Case<K extends KeyStore = KeyStore> {
+  readonly run: (keys: K, key: KeyHandle, bench: Bench) => Promise<unknown>;
   /** Everything else must be refused. */
   readonly allowed: readonly Kind[];
 }
@@ -216,6 +168,10 @@ const cases = {
       }),
     allowed: ['JWE-RECIPIENT/EC-P256'],
   },
+  ecPublicJwk: { run: (keys, key) => keys.ecPublicJwk(key), allowed: ['JWE-RECIPIENT/EC-P256'] },
+} satisfies Readonly<Record<string, Case>>;
+
+const keyBlockCases = {
   unwrapKeyBlock: {
     run: (keys, key) => keys.importKeyBlock(key, 'no block', { name: 'imported/1' }),
     allowed: ['KBPK/TDES-2KEY', 'KBPK/AES-128', 'KBPK/AES-256'],
@@ -244,8 +200,8 @@ const cases = {
       'TOKEN/HMAC-SHA256',
     ],
   },
-  ecPublicJwk: { run: (keys, key) => keys.ecPublicJwk(key), allowed: ['JWE-RECIPIENT/EC-P256'] },
-} satisfies Readonly<Record<string, Case>>;
+} satisfies Readonly<Record<string, Case<SoftwareKeys>>>;
+type CaseName = keyof typeof cases | keyof typeof keyBlockCases;
 
 /** Methods that are given a key, whatever place it stands in. */
 type MethodsWithKey = {
@@ -257,7 +213,7 @@ type MethodsWithKey = {
 }[keyof SoftwareKeys];
 
 /** Does not compile when a method with a key is missing here, and so keeps the matrix whole. */
-const casesOf: Readonly<Record<Exclude<MethodsWithKey, 'release'>, readonly (keyof typeof cases)[]>> = {
+const casesOf: Readonly<Record<Exclude<MethodsWithKey, 'release'>, readonly CaseName[]>> = {
   tdesCbcEncrypt: ['tdesCbcEncrypt'],
   retailMac: ['retailMac'],
   desFirstHalfEncrypt: ['desFirstHalfEncrypt'],
@@ -309,12 +265,24 @@ const portUsages: readonly KeyUsage[] = [
   'TOKEN',
 ];
 
-test('each usage does its own operations and no other (K5)', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('each usage does its own operations and no other (K5)', async (t, open) => {
+  const { keys } = await open(t);
   const bench = await makeBench(keys);
-  assert.deepEqual(new Set(Object.values(casesOf).flat()), new Set(Object.keys(cases)));
-  assert.deepEqual(new Set([...bench.values()].map(({ usage }) => usage)), new Set(portUsages));
-  for (const [operation, { run, allowed }] of Object.entries<Case>(cases)) {
+  const names = [...Object.keys(cases), ...Object.keys(keyBlockCases)];
+  assert.deepEqual(new Set<string>(Object.values(casesOf).flat()), new Set(names));
+  const tried = portUsages.filter((usage) => usage !== 'KBPK' || keys instanceof SoftwareKeys);
+  assert.deepEqual(new Set([...bench.values()].map(({ usage }) => usage)), new Set(tried));
+  await runCases(keys, cases, bench);
+  assert.equal(keys instanceof SoftwareKeys, keys.adapter === 'software');
+  if (keys instanceof SoftwareKeys) await runCases(keys, keyBlockCases, bench);
+});
+
+async function runCases<K extends KeyStore>(
+  keys: K,
+  table: Readonly<Record<string, Case<K>>>,
+  bench: Bench,
+): Promise<void> {
+  for (const [operation, { run, allowed }] of Object.entries(table)) {
     for (const [kind, key] of bench) {
       if (allowed.includes(kind)) {
         await assert.doesNotReject(run(keys, key, bench), `${operation} with ${kind}`);
@@ -323,10 +291,10 @@ test('each usage does its own operations and no other (K5)', async (t) => {
       }
     }
   }
-});
+}
 
-test('a key becomes only what the derivation table says (K5)', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a key becomes only what the derivation table says (K5)', async (t, open) => {
+  const { keys } = await open(t);
   const bench = await makeBench(keys);
   const methods = {
     deriveTdesEcb: (key: KeyHandle, usage: KeyUsage) => keys.deriveTdesEcb(key, block, usage, true),
@@ -362,21 +330,24 @@ test('a key becomes only what the derivation table says (K5)', async (t) => {
   assert.deepEqual(done, allowed);
 });
 
-test('a handle that claims another usage or algorithm is refused', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a handle that claims another usage or algorithm is refused', async (t, open) => {
+  const { keys } = await open(t);
   const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
   await assert.rejects(keys.retailMac({ ...imk, usage: 'CARD-SESSION' }, block, 2), { code: 'KEY_USAGE' });
   await assert.rejects(keys.kcv({ ...imk, algorithm: 'AES-128' }), { code: 'KEY_USAGE' });
   await assert.rejects(keys.kcv({ ...imk, id: 'imk-ac/2' }), { code: 'KEY_NOT_FOUND' });
 });
 
-test('card keys cannot be stored under a name, and no usage takes a foreign algorithm', async (t) => {
-  const { keys } = await openTestKeys(t);
-  for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
-    await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
-  }
-  for (const usage of ['IMK-AC', 'CVK', 'PVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
-    await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
-  }
-  assert.deepEqual(await keys.list(), []);
-});
+testOverAdapters(
+  'card keys cannot be stored under a name, and no usage takes a foreign algorithm',
+  async (t, open) => {
+    const { keys } = await open(t);
+    for (const usage of ['UDK', 'CARD-SESSION', 'AC-SESSION'] as const) {
+      await assert.rejects(keys.ensure('card/1', { algorithm: 'TDES-2KEY', usage }), { code: 'KEY_USAGE' });
+    }
+    for (const usage of ['IMK-AC', 'CVK', 'PVK', 'SEAL', 'TOKEN', 'CA', 'JWE-RECIPIENT'] as const) {
+      await assert.rejects(keys.ensure('card/1', { algorithm: 'AES-128', usage }), { code: 'KEY_USAGE' });
+    }
+    assert.deepEqual(await keys.list(), []);
+  },
+);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { type TestContext } from 'node:test';
 import {
   aesCbcDecrypt,
   encipherPinBlockFormat4,
@@ -13,14 +13,14 @@ import {
   unhex,
 } from '@cardwright/emv';
 import fc from 'fast-check';
-import { type EncipheredPin, type KeyHandle, type SoftwareKeys } from '../src/index.ts';
-import { openTestKeys } from './key-fixture.ts';
+import { type EncipheredPin, type KeyHandle, type KeyStore } from '../src/index.ts';
+import { type OpenAdapter, testOverAdapters } from './key-adapters.ts';
 
 const pan = '9999001234567892';
 const digits = (pin: string): Uint8Array => Uint8Array.from(pin, Number);
 
 interface PinBench {
-  readonly keys: SoftwareKeys;
+  readonly keys: KeyStore;
   readonly aes: KeyHandle;
   readonly aesValue: Uint8Array;
   readonly tdes: KeyHandle;
@@ -30,8 +30,8 @@ interface PinBench {
   readonly dekAesValue: Uint8Array;
 }
 
-async function pinBench(t: TestContext): Promise<PinBench> {
-  const { keys } = await openTestKeys(t);
+async function pinBench(t: TestContext, open: OpenAdapter): Promise<PinBench> {
+  const { keys } = await open(t);
   const [aesValue, tdesValue, dekAesValue] = [randomBytes(16), randomBytes(16), randomBytes(16)];
   return {
     keys,
@@ -64,105 +64,114 @@ function enciphered({ aes, aesValue, tdes, tdesValue }: PinBench, pin: string): 
   ];
 }
 
-test('any PIN in any format reaches the chip as its format 2 block, padded to the cipher of the chip', async (t) => {
-  const bench = await pinBench(t);
-  const { keys, dekAes, dekAesValue } = bench;
-  const kmc = await keys.ensure('kmc', {
-    algorithm: 'TDES-2KEY',
-    usage: 'CARD-STATIC',
-    value: randomBytes(16),
-  });
-  const dekTdes = await keys.deriveTdesCbc(kmc, new Uint8Array(16), 'CARD-SESSION');
-  await fc.assert(
-    fc.asyncProperty(fc.stringMatching(/^[0-9]{4,12}$/), async (pin) => {
-      const block = `2${pin.length.toString(16).toUpperCase()}${pin}`.padEnd(16, 'F');
-      const overTdes = new Set<string>();
-      for (const given of enciphered(bench, pin)) {
-        const aes = await keys.wrapPinForCard(dekAes, 'AES-CBC', given, 'ISO9564-2');
-        const opened = hex(aesCbcDecrypt(dekAesValue, new Uint8Array(16), aes));
-        assert.equal(opened, `${block}8000000000000000`);
-        const tdes = await keys.wrapPinForCard(dekTdes, 'TDES-ECB', given, 'ISO9564-2');
-        assert.equal(tdes.length, 8);
-        overTdes.add(hex(tdes));
-      }
-      assert.equal(overTdes.size, 1);
-    }),
-    { numRuns: 25 },
-  );
-});
+testOverAdapters(
+  'any PIN in any format reaches the chip as its format 2 block, padded to the cipher of the chip',
+  async (t, open) => {
+    const bench = await pinBench(t, open);
+    const { keys, dekAes, dekAesValue } = bench;
+    const kmc = await keys.ensure('kmc', {
+      algorithm: 'TDES-2KEY',
+      usage: 'CARD-STATIC',
+      value: randomBytes(16),
+    });
+    const dekTdes = await keys.deriveTdesCbc(kmc, new Uint8Array(16), 'CARD-SESSION');
+    await fc.assert(
+      fc.asyncProperty(fc.stringMatching(/^[0-9]{4,12}$/), async (pin) => {
+        const block = `2${pin.length.toString(16).toUpperCase()}${pin}`.padEnd(16, 'F');
+        const overTdes = new Set<string>();
+        for (const given of enciphered(bench, pin)) {
+          const aes = await keys.wrapPinForCard(dekAes, 'AES-CBC', given, 'ISO9564-2');
+          const opened = hex(aesCbcDecrypt(dekAesValue, new Uint8Array(16), aes));
+          assert.equal(opened, `${block}8000000000000000`);
+          const tdes = await keys.wrapPinForCard(dekTdes, 'TDES-ECB', given, 'ISO9564-2');
+          assert.equal(tdes.length, 8);
+          overTdes.add(hex(tdes));
+        }
+        assert.equal(overTdes.size, 1);
+      }),
+      { numRuns: 25 },
+    );
+  },
+);
 
-test('a product whose chips want format 1 gets the PIN with random fill', async (t) => {
-  const bench = await pinBench(t);
+testOverAdapters('a product whose chips want format 1 gets the PIN with random fill', async (t, open) => {
+  const bench = await pinBench(t, open);
   const [given] = enciphered(bench, '123456');
   assert(given);
-  const open = async (): Promise<string> => {
+  const opened = async (): Promise<string> => {
     const wrapped = await bench.keys.wrapPinForCard(bench.dekAes, 'AES-CBC', given, 'ISO9564-1');
     return hex(aesCbcDecrypt(bench.dekAesValue, new Uint8Array(16), wrapped));
   };
-  const [first, second] = [await open(), await open()];
+  const [first, second] = [await opened(), await opened()];
   assert.match(first, /^16123456[0-9A-F]{8}8000000000000000$/);
   assert.notEqual(first, second);
 });
 
-test('the published PIN verification values come out of the port, from a PIN in every format', async (t) => {
-  const text = readFileSync(new URL('vectors/pin.json', import.meta.url), 'utf8');
-  const { pvv: vectors } = JSON.parse(text) as {
-    pvv: readonly Record<'pvk' | 'pvki' | 'pan' | 'pin' | 'pvv', string>[];
-  };
-  assert.equal(vectors.length, 4);
-  const { keys, aes, aesValue, tdes, tdesValue } = await pinBench(t);
-  for (const [index, vector] of vectors.entries()) {
-    const pvk = await keys.ensure(`pvk/${index}`, {
-      algorithm: 'TDES-2KEY',
-      usage: 'PVK',
-      value: unhex(vector.pvk),
-    });
-    const pin = digits(vector.pin);
-    const four = encipherPinBlockFormat4(aesValue, pin, vector.pan, randomBytes(8));
-    const zero = tdesEcbEncrypt(tdesValue, pinBlockFormat0(pin, vector.pan));
-    const three = tdesEcbEncrypt(tdesValue, pinBlockFormat3(pin, vector.pan, randomBytes(12)));
-    for (const given of [
-      { key: aes, format: 'ISO9564-4', block: four },
-      { key: tdes, format: 'ISO9564-0', block: zero },
-      { key: tdes, format: 'ISO9564-3', block: three },
-    ] as const) {
-      assert.equal(await keys.pvv(pvk, vector.pvki, { ...given, pan: vector.pan }), vector.pvv);
+testOverAdapters(
+  'the published PIN verification values come out of the port, from a PIN in every format',
+  async (t, open) => {
+    const text = readFileSync(new URL('vectors/pin.json', import.meta.url), 'utf8');
+    const { pvv: vectors } = JSON.parse(text) as {
+      pvv: readonly Record<'pvk' | 'pvki' | 'pan' | 'pin' | 'pvv', string>[];
+    };
+    assert.equal(vectors.length, 4);
+    const { keys, aes, aesValue, tdes, tdesValue } = await pinBench(t, open);
+    for (const [index, vector] of vectors.entries()) {
+      const pvk = await keys.ensure(`pvk/${index}`, {
+        algorithm: 'TDES-2KEY',
+        usage: 'PVK',
+        value: unhex(vector.pvk),
+      });
+      const pin = digits(vector.pin);
+      const four = encipherPinBlockFormat4(aesValue, pin, vector.pan, randomBytes(8));
+      const zero = tdesEcbEncrypt(tdesValue, pinBlockFormat0(pin, vector.pan));
+      const three = tdesEcbEncrypt(tdesValue, pinBlockFormat3(pin, vector.pan, randomBytes(12)));
+      for (const given of [
+        { key: aes, format: 'ISO9564-4', block: four },
+        { key: tdes, format: 'ISO9564-0', block: zero },
+        { key: tdes, format: 'ISO9564-3', block: three },
+      ] as const) {
+        assert.equal(await keys.pvv(pvk, vector.pvki, { ...given, pan: vector.pan }), vector.pvv);
+      }
     }
-  }
-});
+  },
+);
 
-test('every bit of a PIN block, its card number and its format are protected or refused, all alike', async (t) => {
-  const bench = await pinBench(t);
-  const [four, zero] = enciphered(bench, '123456789012');
-  assert(four && zero);
-  const refusal = { code: 'PIN_BLOCK_INVALID', message: 'the PIN block was refused' };
-  await bench.keys.checkPinBlock(four);
-  await bench.keys.checkPinBlock(zero);
-  for (let bit = 0; bit < 128; bit++) {
-    const block = four.block.slice();
-    block[bit >> 3] = (block[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    await assert.rejects(bench.keys.checkPinBlock({ ...four, block }), refusal);
-  }
-  const others = [
-    { ...four, pan: '9999001234567890' },
-    { ...four, pan: 'no number' },
-    { ...four, block: new Uint8Array(0) },
-    { ...zero, format: 'ISO9564-3' as const },
-    { ...zero, block: zero.block.subarray(0, 7) },
-  ];
-  for (const other of others) await assert.rejects(bench.keys.checkPinBlock(other), refusal);
-});
+testOverAdapters(
+  'every bit of a PIN block, its card number and its format are protected or refused, all alike',
+  async (t, open) => {
+    const bench = await pinBench(t, open);
+    const [four, zero] = enciphered(bench, '123456789012');
+    assert(four && zero);
+    const refusal = { code: 'PIN_BLOCK_INVALID', message: 'the PIN block was refused' };
+    await bench.keys.checkPinBlock(four);
+    await bench.keys.checkPinBlock(zero);
+    for (let bit = 0; bit < 128; bit++) {
+      const block = four.block.slice();
+      block[bit >> 3] = (block[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      await assert.rejects(bench.keys.checkPinBlock({ ...four, block }), refusal);
+    }
+    const others = [
+      { ...four, pan: '9999001234567890' },
+      { ...four, pan: 'no number' },
+      { ...four, block: new Uint8Array(0) },
+      { ...zero, format: 'ISO9564-3' as const },
+      { ...zero, block: zero.block.subarray(0, 7) },
+    ];
+    for (const other of others) await assert.rejects(bench.keys.checkPinBlock(other), refusal);
+  },
+);
 
-test('a key deciphers its own format only', async (t) => {
-  const bench = await pinBench(t);
+testOverAdapters('a key deciphers its own format only', async (t, open) => {
+  const bench = await pinBench(t, open);
   const [four, zero] = enciphered(bench, '1234');
   assert(four && zero);
   await assert.rejects(bench.keys.checkPinBlock({ ...four, key: bench.tdes }), { code: 'KEY_USAGE' });
   await assert.rejects(bench.keys.checkPinBlock({ ...zero, key: bench.aes }), { code: 'KEY_USAGE' });
 });
 
-test('nothing the port returns, throws or lists shows a PIN', async (t) => {
-  const bench = await pinBench(t);
+testOverAdapters('nothing the port returns, throws or lists shows a PIN', async (t, open) => {
+  const bench = await pinBench(t, open);
   const pin = '908172635445';
   const pvk = await bench.keys.ensure('pvk/1', { algorithm: 'TDES-2KEY', usage: 'PVK' });
   const seen: unknown[] = [];

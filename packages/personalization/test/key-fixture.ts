@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext } from 'node:test';
 import { unhex } from '@cardwright/emv';
-import { type KeyHandle, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
+import { type KeyHandle, type KeyStore, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
 import { type CardStaticKeys } from '../src/secure-channel.ts';
 
 export async function openTestKeys(t: TestContext, maxTemporaryKeys = 4096): Promise<SoftwareKeys> {
@@ -19,7 +19,7 @@ export async function openTestKeys(t: TestContext, maxTemporaryKeys = 4096): Pro
 
 /** Published static keys of one chip, imported under names made of their values. */
 export async function importStaticKeys(
-  keys: SoftwareKeys,
+  keys: KeyStore,
   protocol: 'SCP02' | 'SCP03',
   values: { enc: string; mac: string; dek: string },
 ): Promise<CardStaticKeys> {

@@ -26,6 +26,8 @@ export interface SandboxSettings {
   readonly takeAfterMs: number | null;
   /** How long the station waits for an operator to mend a fault; the agent's default when absent. */
   readonly operatorWaitMs?: number;
+  /** The vault's `keys`: a PKCS#11 token. Default: keys in software. */
+  readonly tokenKeys?: Readonly<Record<string, unknown>>;
 }
 
 const validityMs = 365 * 24 * 3600 * 1000;
@@ -61,7 +63,11 @@ async function makeAuthorities(layout: SandboxLayout): Promise<Authorities> {
   };
 }
 
-async function provisionVault(layout: SandboxLayout, ca: Authorities): Promise<void> {
+async function provisionVault(
+  layout: SandboxLayout,
+  ca: Authorities,
+  { tokenKeys }: SandboxSettings,
+): Promise<void> {
   const folder = layout.component('vault');
   const tls = { certFile: 'tls.pem', keyFile: 'tls.key' };
   await issueInto(folder, 'tls', ca.internal, 'vault', 'server');
@@ -79,7 +85,7 @@ async function provisionVault(layout: SandboxLayout, ca: Authorities): Promise<v
     'sandbox',
     'client',
   );
-  writeSecret(join(folder, 'master.key'), randomBytes(32));
+  if (tokenKeys === undefined) writeSecret(join(folder, 'master.key'), randomBytes(32));
   writePublic(
     layout.configFile('vault'),
     json({
@@ -89,7 +95,7 @@ async function provisionVault(layout: SandboxLayout, ca: Authorities): Promise<v
       tls,
       allowedClientThumbprints: [serverThumbprint, sandboxThumbprint],
       issuerIds: [facts.issuerId],
-      masterKeyFile: 'master.key',
+      ...(tokenKeys === undefined ? { masterKeyFile: 'master.key' } : { keys: tokenKeys }),
       iccKeyPoolSize: 8,
       testPanPrefixes: [facts.testPanPrefix],
     }),
@@ -308,7 +314,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   mkdirSync(draft, { recursive: true, mode: 0o700 });
   const layout = sandboxLayout(draft, settings.ports);
   const ca = await makeAuthorities(layout);
-  await provisionVault(layout, ca);
+  await provisionVault(layout, ca, settings);
   const station = await provisionStation(layout, ca, settings);
   const issuer = await provisionIssuer(layout, ca);
   await provisionServer(layout, ca, { ...station, ...issuer });

@@ -79,13 +79,18 @@ export async function freePorts(): Promise<SandboxPorts> {
   return { issuerApi, station, operator, vault, notifications, issuerApp, printer, chip };
 }
 
-async function fetchRecipientKey(layout: SandboxLayout): Promise<unknown> {
-  const client = createMtlsClient({
+/** A client of the vault of the sandbox in `layout`. */
+export function vaultClient(layout: SandboxLayout): MtlsClient {
+  return createMtlsClient({
     origin: `https://localhost:${String(layout.ports.vault)}`,
     caFile: join(layout.pki, 'internal-ca.pem'),
     certFile: join(layout.operator, 'vault-client.pem'),
     keyFile: join(layout.operator, 'vault-client.key'),
   });
+}
+
+async function fetchRecipientKey(layout: SandboxLayout): Promise<unknown> {
+  const client = vaultClient(layout);
   try {
     const answer = await client.request({ method: 'GET', path: vaultPaths.publicKeys });
     const checked = check(VaultPublicKeys, JSON.parse(answer.body));

@@ -145,6 +145,34 @@ export const VaultPublicKeys = Type.Object({
 });
 export type VaultPublicKeys = Static<typeof VaultPublicKeys>;
 
+/** What holds the vault's keys, what it proved at start-up, and where key bytes are seen. */
+export const VaultStatus = Type.Object({
+  keys: Type.Object({
+    adapter: Type.String(),
+    token: Type.Optional(
+      Type.Object({
+        label: Type.String(),
+        manufacturer: Type.String(),
+        model: Type.String(),
+        serialNumber: Type.String(),
+        hardwareVersion: Type.String(),
+        firmwareVersion: Type.String(),
+        library: Type.String(),
+      }),
+    ),
+    operations: Type.Array(
+      Type.Object({
+        operation: Type.String(),
+        result: Type.Union([Type.Literal('passed'), Type.Literal('refused')]),
+        keyBytes: Type.Union([Type.Literal('inside'), Type.Literal('host')]),
+        note: Type.Optional(Type.String()),
+      }),
+    ),
+  }),
+  iccKeysReady: Type.Integer(),
+});
+export type VaultStatus = Static<typeof VaultStatus>;
+
 export const vaultPaths = {
   publicKeys: '/vault/v1/public-keys',
   prepare: '/vault/v1/preparations',
@@ -154,4 +182,5 @@ export const vaultPaths = {
   script: '/vault/v1/scripts',
   cryptogram: '/vault/v1/cryptograms',
   health: '/vault/v1/health',
+  status: '/vault/v1/status',
 } as const;

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { constants, createPublicKey, generateKeyPairSync, publicEncrypt, randomBytes } from 'node:crypto';
-import { test } from 'node:test';
 import {
   aesCbcDecrypt,
   cskData,
@@ -15,7 +14,7 @@ import {
 } from '@cardwright/emv';
 import fc from 'fast-check';
 import { KeyError, type KeyHandle, type KeyPort } from '../src/index.ts';
-import { openTestKeys } from './key-fixture.ts';
+import { testOverAdapters } from './key-adapters.ts';
 import { vectors } from './symmetric-key-vectors.ts';
 
 function rsaPublicOperation(n: Uint8Array, e: Uint8Array, block: Uint8Array): Uint8Array {
@@ -26,8 +25,8 @@ function rsaPublicOperation(n: Uint8Array, e: Uint8Array, block: Uint8Array): Ui
   return Uint8Array.from(publicEncrypt({ key, padding: constants.RSA_NO_PADDING }, block));
 }
 
-test('published key check values come out of the inventory and of kcv', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('published key check values come out of the inventory and of kcv', async (t, open) => {
+  const { keys } = await open(t);
   for (const [index, { alg, key, kcv }] of vectors.kcv.entries()) {
     const value = unhex(key);
     const name = `vector/${index}`;
@@ -48,8 +47,8 @@ async function deriveUdk(keys: KeyPort, imk: KeyHandle, of: { option: 'A' | 'B';
   return keys.deriveTdesEcb(imk, udkData(of.option, of.pan, of.psn), 'UDK', true);
 }
 
-test('card master keys derived through handles match the published vectors', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('card master keys derived through handles match the published vectors', async (t, open) => {
+  const { keys } = await open(t);
   const value = unhex('0123456789ABCDEFFEDCBA9876543210');
   const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value });
   const dekValue = randomBytes(16);
@@ -65,30 +64,33 @@ test('card master keys derived through handles match the published vectors', asy
   }
 });
 
-test('application cryptograms computed through handles match the published vectors', async (t) => {
-  const { keys } = await openTestKeys(t);
-  let checked = 0;
-  for (const { udkOf, r, padding, data, ac } of vectors.applicationCryptogram) {
-    if (!udkOf || r === null || r === undefined) continue;
-    const spec = { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value: unhex(udkOf.imk) } as const;
-    const udk = await deriveUdk(keys, await keys.ensure('imk-ac/1', spec), udkOf);
-    const session = await keys.deriveTdesEcb(udk, cskData(unhex(r)), 'AC-SESSION', true);
-    assert.equal(hex(await keys.retailMac(session, unhex(data), padding)), ac);
-    checked++;
-  }
-  assert.ok(checked >= 3);
-});
+testOverAdapters(
+  'application cryptograms computed through handles match the published vectors',
+  async (t, open) => {
+    const { keys } = await open(t);
+    let checked = 0;
+    for (const { udkOf, r, padding, data, ac } of vectors.applicationCryptogram) {
+      if (!udkOf || r === null || r === undefined) continue;
+      const spec = { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value: unhex(udkOf.imk) } as const;
+      const udk = await deriveUdk(keys, await keys.ensure('imk-ac/1', spec), udkOf);
+      const session = await keys.deriveTdesEcb(udk, cskData(unhex(r)), 'AC-SESSION', true);
+      assert.equal(hex(await keys.retailMac(session, unhex(data), padding)), ac);
+      checked++;
+    }
+    assert.ok(checked >= 3);
+  },
+);
 
-test('card verification values match the published vectors', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('card verification values match the published vectors', async (t, open) => {
+  const { keys } = await open(t);
   for (const [index, { cvk, pan, expiryYYMM, service, cvv }] of vectors.cvv.entries()) {
     const spec = { algorithm: 'TDES-2KEY', usage: 'CVK', value: unhex(cvk) } as const;
     assert.equal(await keys.cvv(await keys.ensure(`cvk/${index}`, spec), pan, expiryYYMM, service), cvv);
   }
 });
 
-test('an ICC key wrapped for a card deciphers to its five CRT parts, padded', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('an ICC key wrapped for a card deciphers to its five CRT parts, padded', async (t, open) => {
+  const { keys } = await open(t);
   const icc = await keys.generateRsa(1152, 3, 'ICC');
   const { modulus, exponent } = await keys.rsaPublic(icc);
   const dekValue = randomBytes(16);
@@ -109,29 +111,32 @@ test('an ICC key wrapped for a card deciphers to its five CRT parts, padded', as
   assert.equal((dq * e) % (q - 1n), 1n);
 });
 
-test('card keys wrapped under an SCP02 session key decipher to the derived keys in order', async (t) => {
-  const { keys } = await openTestKeys(t);
-  const imkValue = randomBytes(16);
-  const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value: imkValue });
-  const first = await keys.deriveTdesEcb(imk, new Uint8Array(16).fill(1), 'UDK', true);
-  const second = await keys.deriveTdesEcb(imk, new Uint8Array(16).fill(2), 'UDK', true);
-  const staticValue = randomBytes(16);
-  const cardKey = await keys.ensure('card/dek', {
-    algorithm: 'TDES-2KEY',
-    usage: 'CARD-STATIC',
-    value: staticValue,
-  });
-  const dek = await keys.deriveTdesCbc(cardKey, new Uint8Array(16).fill(9), 'CARD-SESSION');
-  const dekValue = tdesCbcEncrypt(staticValue, new Uint8Array(8), new Uint8Array(16).fill(9));
-  const clear = tdesEcbDecrypt(dekValue, await keys.wrapForCard(dek, 'TDES-ECB', [first, second]));
-  assert.equal(
-    hex(clear),
-    [1, 2].map((byte) => hex(oddParity(tdesEcbEncrypt(imkValue, new Uint8Array(16).fill(byte))))).join(''),
-  );
-});
+testOverAdapters(
+  'card keys wrapped under an SCP02 session key decipher to the derived keys in order',
+  async (t, open) => {
+    const { keys } = await open(t);
+    const imkValue = randomBytes(16);
+    const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value: imkValue });
+    const first = await keys.deriveTdesEcb(imk, new Uint8Array(16).fill(1), 'UDK', true);
+    const second = await keys.deriveTdesEcb(imk, new Uint8Array(16).fill(2), 'UDK', true);
+    const staticValue = randomBytes(16);
+    const cardKey = await keys.ensure('card/dek', {
+      algorithm: 'TDES-2KEY',
+      usage: 'CARD-STATIC',
+      value: staticValue,
+    });
+    const dek = await keys.deriveTdesCbc(cardKey, new Uint8Array(16).fill(9), 'CARD-SESSION');
+    const dekValue = tdesCbcEncrypt(staticValue, new Uint8Array(8), new Uint8Array(16).fill(9));
+    const clear = tdesEcbDecrypt(dekValue, await keys.wrapForCard(dek, 'TDES-ECB', [first, second]));
+    assert.equal(
+      hex(clear),
+      [1, 2].map((byte) => hex(oddParity(tdesEcbEncrypt(imkValue, new Uint8Array(16).fill(byte))))).join(''),
+    );
+  },
+);
 
-test('a raw RSA signature recovers to its block under the public key', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a raw RSA signature recovers to its block under the public key', async (t, open) => {
+  const { keys } = await open(t);
   const ca = await keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1024 });
   const { modulus, exponent } = await keys.rsaPublic(ca);
   assert.equal(hex(exponent), '03');
@@ -142,28 +147,31 @@ test('a raw RSA signature recovers to its block under the public key', async (t)
   await assert.rejects(keys.rsaRawSign(ca, block.subarray(1)), RangeError);
 });
 
-test('every changed byte of a sealed blob, and every other context, is refused alike', async (t) => {
-  const { keys } = await openTestKeys(t);
-  const seal = await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
-  const other = await keys.ensure('seal/2', { algorithm: 'AES-256', usage: 'SEAL' });
-  const plaintext = randomBytes(40);
-  const sealed = await keys.seal(seal, plaintext, 'plan/7');
-  assert.equal(hex(await keys.unseal(seal, sealed, 'plan/7')), hex(plaintext));
-  const broken = { name: 'KeyError', code: 'SEAL_BROKEN', message: 'the seal was refused' };
-  for (let index = 0; index < sealed.length; index++) {
-    const changed = Uint8Array.from(sealed);
-    changed[index] = (changed[index] ?? 0) ^ (1 << (index % 8));
-    await assert.rejects(keys.unseal(seal, changed, 'plan/7'), broken);
-  }
-  for (let length = 0; length < sealed.length; length++) {
-    await assert.rejects(keys.unseal(seal, sealed.subarray(0, length), 'plan/7'), broken);
-  }
-  await assert.rejects(keys.unseal(seal, sealed, 'plan/8'), broken);
-  await assert.rejects(keys.unseal(other, sealed, 'plan/7'), broken);
-});
+testOverAdapters(
+  'every changed byte of a sealed blob, and every other context, is refused alike',
+  async (t, open) => {
+    const { keys } = await open(t);
+    const seal = await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
+    const other = await keys.ensure('seal/2', { algorithm: 'AES-256', usage: 'SEAL' });
+    const plaintext = randomBytes(40);
+    const sealed = await keys.seal(seal, plaintext, 'plan/7');
+    assert.equal(hex(await keys.unseal(seal, sealed, 'plan/7')), hex(plaintext));
+    const broken = { name: 'KeyError', code: 'SEAL_BROKEN', message: 'the seal was refused' };
+    for (let index = 0; index < sealed.length; index++) {
+      const changed = Uint8Array.from(sealed);
+      changed[index] = (changed[index] ?? 0) ^ (1 << (index % 8));
+      await assert.rejects(keys.unseal(seal, changed, 'plan/7'), broken);
+    }
+    for (let length = 0; length < sealed.length; length++) {
+      await assert.rejects(keys.unseal(seal, sealed.subarray(0, length), 'plan/7'), broken);
+    }
+    await assert.rejects(keys.unseal(seal, sealed, 'plan/8'), broken);
+    await assert.rejects(keys.unseal(other, sealed, 'plan/7'), broken);
+  },
+);
 
-test('what was sealed opens again for any bytes and any context', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('what was sealed opens again for any bytes and any context', async (t, open) => {
+  const { keys } = await open(t);
   const seal = await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), fc.string(), async (plaintext, context) => {
@@ -174,8 +182,8 @@ test('what was sealed opens again for any bytes and any context', async (t) => {
   );
 });
 
-test('a sealed ICC key comes back as the same key, and never as bytes', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a sealed ICC key comes back as the same key, and never as bytes', async (t, open) => {
+  const { keys } = await open(t);
   const seal = await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
   const icc = await keys.generateRsa(1024, 3, 'ICC');
   const sealed = await keys.sealRsa(seal, icc, 'pool/1');
@@ -189,20 +197,23 @@ test('a sealed ICC key comes back as the same key, and never as bytes', async (t
   await assert.rejects(keys.unsealRsa(seal, data, 'pool/1'), { code: 'SEAL_BROKEN' });
 });
 
-test('a released key is gone, a second release is harmless, a named key stays', async (t) => {
-  const { keys } = await openTestKeys(t);
-  const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
-  const udk = await keys.deriveTdesEcb(imk, new Uint8Array(16), 'UDK', true);
-  await keys.release(udk);
-  await keys.release(udk);
-  await keys.release(imk);
-  await assert.rejects(keys.kcv(udk), { code: 'KEY_NOT_FOUND' });
-  assert.equal((await keys.kcv(imk)).length, 3);
-  await assert.rejects(keys.find(udk.id), { code: 'KEY_NOT_FOUND' });
-});
+testOverAdapters(
+  'a released key is gone, a second release is harmless, a named key stays',
+  async (t, open) => {
+    const { keys } = await open(t);
+    const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
+    const udk = await keys.deriveTdesEcb(imk, new Uint8Array(16), 'UDK', true);
+    await keys.release(udk);
+    await keys.release(udk);
+    await keys.release(imk);
+    await assert.rejects(keys.kcv(udk), { code: 'KEY_NOT_FOUND' });
+    assert.equal((await keys.kcv(imk)).length, 3);
+    await assert.rejects(keys.find(udk.id), { code: 'KEY_NOT_FOUND' });
+  },
+);
 
-test('more derived keys than the bound are refused until one is released', async (t) => {
-  const { keys } = await openTestKeys(t, { maxTemporaryKeys: 2 });
+testOverAdapters('more derived keys than the bound are refused until one is released', async (t, open) => {
+  const { keys } = await open(t, { maxTemporaryKeys: 2 });
   const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
   const derive = (): Promise<KeyHandle> => keys.deriveTdesEcb(imk, randomBytes(16), 'UDK', true);
   const first = await derive();
@@ -212,16 +223,16 @@ test('more derived keys than the bound are refused until one is released', async
   await derive();
 });
 
-test('a closed adapter holds no key', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('a closed adapter holds no key', async (t, open) => {
+  const { keys } = await open(t);
   const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
   await keys.close();
   await assert.rejects(keys.kcv(imk), { code: 'KEY_NOT_FOUND' });
   await assert.rejects(keys.ensure('imk-ac/2', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' }), KeyError);
 });
 
-test('an RSA private key imported at first start keeps its modulus', async (t) => {
-  const { keys } = await openTestKeys(t);
+testOverAdapters('an RSA private key imported at first start keeps its modulus', async (t, open) => {
+  const { keys } = await open(t);
   const made = await keys.ensure('ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1024, exponent: 65537 });
   assert.equal(hex((await keys.rsaPublic(made)).exponent), '010001');
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024, publicExponent: 3 });
