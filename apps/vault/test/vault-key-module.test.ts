@@ -186,7 +186,10 @@ describe('a vault whose token may show no key bytes', () => {
     const place = await makeVaultFolder({ iccKeyPoolSize: 0 });
     t.after(() => removeVaultFolder(place));
     await useToken(place, 'softhsm', { allowHostKeyBytes: false });
-    await assert.rejects(runVault(place), /refuses what is needed: .*wrapRsaForCard/);
+    await assert.rejects(
+      runVault(place),
+      /refuses what is needed: .*wrapRsaForCard: it needs key bytes in the host, which is forbidden .*; see keys\.allowHostKeyBytes/,
+    );
   });
 
   it('starts when what its products need is named, and serves the channel that stays inside', async (t) => {
