@@ -35,6 +35,10 @@ interface DemoAnswer {
 const demoJson = 'npm run demo -- --json';
 const issueLatin = 'npx cardwright card issue --name "TARO YAMADA"';
 const issueJapanese = 'npx cardwright card issue --name "TARO YAMADA" --second-name "山田 太郎"';
+const vaultStatus = 'npx cardwright vault status';
+const selfTests = ['software', 'softhsm', 'nss'].map(
+  (adapter) => `npm run vault:selftest -- --adapter ${adapter}`,
+);
 const plainDemos = ['npm run demo', 'npm run demo -- --secure-channel SCP02'];
 const runHere = [
   ...plainDemos,
@@ -46,6 +50,8 @@ const runHere = [
   issueJapanese,
   'npm run reset',
   'npm run bench',
+  vaultStatus,
+  ...selfTests,
 ];
 /** `npm ci` has run or nothing would be here, and `npm test` is running now. */
 const runningNow = ['npm ci', 'npm test'];
@@ -121,6 +127,8 @@ test('npm start stays up, takes orders from a second terminal, and reset removes
       assert.equal(status, 0, stdout + stderr);
       assert.match(stdout, /CARD_PROD_DONE/);
     }
+    const status = run(vaultStatus);
+    assert.match(status.stdout, /^key adapter +software$/m, status.stderr);
     assert.notEqual(run('npm run reset').status, 0, 'reset refuses while the system is running');
   } finally {
     // To the whole group, as Ctrl+C in a terminal would.
@@ -131,9 +139,32 @@ test('npm start stays up, takes orders from a second terminal, and reset removes
   assert.equal(existsSync(environment.CARDWRIGHT_DATA), false);
 });
 
+for (const command of selfTests) {
+  test(`${command} proves every operation and says where key bytes are seen`, () => {
+    const { status, stdout, stderr } = run(command);
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^operation +probed +result +key bytes$/m);
+    const [, passed, all] = /^(\d+) of (\d+) operations passed$/m.exec(stdout) ?? [];
+    assert.ok(passed !== undefined && Number(passed) >= 28 && passed === all, stdout);
+    const { status: jsonStatus, stdout: json } = run(
+      `${command.replace('npm run', 'npm run --silent')} --json`,
+    );
+    assert.equal(jsonStatus, 0);
+    const { operations } = JSON.parse(json) as { operations: { keyBytes: string }[] };
+    const inside = operations.filter(({ keyBytes }) => keyBytes === 'inside').length;
+    assert.ok(command.endsWith('software') ? inside === 0 : inside >= 20, String(inside));
+  });
+}
+
+test('the self-test refuses an adapter that there is not', () => {
+  assert.equal(run('npm run vault:selftest -- --adapter luna').status, 2);
+});
+
 test('npm run bench prints medians and 95th percentiles with the machine', () => {
   const { status, stdout, stderr } = run('npm run bench');
   assert.equal(status, 0, stderr);
   assert.match(stdout, /cores, \d+ GiB/);
   assert.ok((stdout.match(/median +[\d.]+ ms {3}p95/g) ?? []).length >= 9, stdout);
+  // Four kinds of work for each of three adapters.
+  assert.equal((stdout.match(/ \/s {3}(raw token|node:crypto) .* ratio [\d.]+/g) ?? []).length, 12, stdout);
 });

@@ -191,7 +191,9 @@ export function missingKeyOperations(
     const lacks = secureChannels.map(({ protocol }) => lacking(channelOperations[protocol]));
     return lacks.some((lack) => lack.length === 0) ? [] : lacks.flat();
   });
-  return [...new Set([...lacking(preparationOperations), ...channels])];
+  const takesPins = products.some(({ pin }) => pin !== undefined);
+  const pins = takesPins ? lacking(pinOperations) : [];
+  return [...new Set([...lacking(preparationOperations), ...pins, ...channels])];
 }
 
 const preparationOperations: readonly KeyOperationName[] = [
@@ -211,6 +213,7 @@ const preparationOperations: readonly KeyOperationName[] = [
   'openJwe',
   'ecPublicJwk',
 ];
+const pinOperations: readonly KeyOperationName[] = ['checkPinBlock', 'pvv', 'wrapPinForCard'];
 const channelOperations: Readonly<Record<'SCP02' | 'SCP03', readonly KeyOperationName[]>> = {
   SCP02: ['tdesCbcEncrypt', 'desFirstHalfEncrypt', 'deriveTdesCbc', 'wrapForCard/TDES-ECB'],
   SCP03: ['aesCmac', 'aesEcbEncrypt', 'aesCbcEncrypt', 'deriveAesCmac', 'wrapForCard/AES-CBC'],

@@ -112,5 +112,11 @@ function reportKeys(logger: Logger, { adapter, token, operations }: KeyAdapterSt
 /** @throws Error naming every operation that the products need and the adapter does not give */
 function requireOperations(status: KeyAdapterStatus): void {
   const missing = missingKeyOperations(status, productProfiles);
-  if (missing.length > 0) throw new Error(`the key adapter refuses what is needed: ${missing.join(', ')}`);
+  if (missing.length === 0) return;
+  const reasons = status.operations
+    .filter(({ operation }) => missing.includes(operation))
+    .map(({ operation, keyBytes, note = 'refused' }) =>
+      keyBytes === 'host' ? `${operation}: ${note}; see keys.allowHostKeyBytes` : `${operation}: ${note}`,
+    );
+  throw new Error(`the key adapter refuses what is needed: ${reasons.join(' | ')}`);
 }

@@ -22,7 +22,8 @@ import { isWellKnownKey } from '../well-known-keys.ts';
 import { type CallWatchOptions, startCallWatch } from './call-watchdog.ts';
 import { cryptokiFunctionNames, CryptokiModule, type TokenInfo } from './cryptoki-module.ts';
 import { type Pkcs11Error } from './pkcs11-error.ts';
-import { Pkcs11KeyOperations, type Pkcs11OperationsOptions } from './pkcs11-keys.ts';
+import { Pkcs11KeyOperations } from './pkcs11-keys.ts';
+import { type Pkcs11OperationsOptions } from './pkcs11-symmetric-keys.ts';
 import { isSameKey } from './token-key-comparison.ts';
 import { findNamedKeys } from './token-key-inventory.ts';
 import {

@@ -5,13 +5,15 @@
  * step starts from the last block of the one before.
  */
 import { randomBytes } from 'node:crypto';
-import { concatBytes } from '@cardwright/emv';
+import { concatBytes, pad80 } from '@cardwright/emv';
 import { type DekMode, KeyError } from '../key-port.ts';
 import { type TokenMaterial } from '../key-ring.ts';
+import { rsaCrtParts } from '../rsa-crt.ts';
 import { sealAdditionalData, type SealedContent } from '../sealed-box.ts';
 import { CKM } from './cryptoki-constants.ts';
 import { aesGcm, mechanismWithIv, plainMechanism } from './mechanism.ts';
 import { Pkcs11Error } from './pkcs11-error.ts';
+import { privateKeyObject } from './token-key-transport.ts';
 import { type ObjectHandle, type TokenSession } from './token-session.ts';
 
 const nonceLength = 12;
@@ -51,6 +53,30 @@ export async function encipherForCard(
   } finally {
     clear.fill(0);
   }
+}
+
+/** The CRT parts of an RSA key (PKCS#8 DER, wiped) in DGI order, each padded and enciphered under a card's DEK. */
+export async function encipherRsaParts(
+  session: TokenSession,
+  dek: TokenMaterial,
+  mode: DekMode,
+  encoded: Uint8Array,
+): Promise<Uint8Array[]> {
+  const privateKey = privateKeyObject(encoded);
+  encoded.fill(0);
+  const pkcs1 = privateKey.export({ format: 'der', type: 'pkcs1' });
+  const { qInverse, dq, dp, q, p } = rsaCrtParts(pkcs1);
+  pkcs1.fill(0);
+  const parts = [qInverse, dq, dp, q, p];
+  const wrapped: Uint8Array[] = [];
+  try {
+    for (const part of parts) {
+      wrapped.push(await encipherForCard(session, dek, mode, pad80(part, mode === 'TDES-ECB' ? 8 : 16)));
+    }
+  } finally {
+    for (const part of parts) part.fill(0);
+  }
+  return wrapped;
 }
 
 /** `nonce (12) | ciphertext | tag (16)` by AES-256-GCM in the token. */

@@ -4,7 +4,7 @@
  * Invariants: what comes out of the token between two calls is a chaining value, never a key; a key that is derived
  * is made by the token's own derivation from the last chaining value, so that its bytes stay inside.
  */
-import { cvvBlocks, decimalize, pad80, padZero, xorBytes } from '@cardwright/emv';
+import { cvvBlocks, decimalize, pad80, padZero, type PinDigits, pvvBlock, xorBytes } from '@cardwright/emv';
 import { KeyError } from '../key-port.ts';
 import { type TokenMaterial } from '../key-ring.ts';
 import { type Attribute } from './attribute-template.ts';
@@ -51,6 +51,22 @@ export async function cardVerificationValue(
   const ecb = plainMechanism(CKM.des3Ecb);
   const chained = await session.encrypt(firstHalfOf(key), ecb, first);
   return decimalize(await session.encrypt(key.object, ecb, xorBytes(chained, second)), 3);
+}
+
+/** PIN verification value, four digits. The block, which holds digits of the PIN, is wiped. */
+export async function pinVerificationValue(
+  session: TokenSession,
+  key: ObjectHandle,
+  pvki: string,
+  pan: string,
+  pin: PinDigits,
+): Promise<string> {
+  const block = pvvBlock(pvki, pan, pin);
+  try {
+    return decimalize(await session.encrypt(key, plainMechanism(CKM.des3Ecb), block), 4);
+  } finally {
+    block.fill(0);
+  }
 }
 
 /**
