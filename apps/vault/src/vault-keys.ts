@@ -191,8 +191,7 @@ export function missingKeyOperations(
     const lacks = secureChannels.map(({ protocol }) => lacking(channelOperations[protocol]));
     return lacks.some((lack) => lack.length === 0) ? [] : lacks.flat();
   });
-  const takesPins = products.some(({ pin }) => pin !== undefined);
-  const pins = takesPins ? lacking(pinOperations) : [];
+  const pins = products.flatMap((product) => lacking(pinOperations(product)));
   return [...new Set([...lacking(preparationOperations), ...pins, ...channels])];
 }
 
@@ -213,7 +212,15 @@ const preparationOperations: readonly KeyOperationName[] = [
   'openJwe',
   'ecPublicJwk',
 ];
-const pinOperations: readonly KeyOperationName[] = ['checkPinBlock', 'pvv', 'wrapPinForCard'];
+function pinOperations({ pin, stripe }: ProductProfile): KeyOperationName[] {
+  const encodesPvv = [stripe?.track1, stripe?.track2].some((pattern) => pattern?.split('|').includes('pvv'));
+  return [
+    ...(pin !== undefined || encodesPvv ? (['checkPinBlock'] as const) : []),
+    ...(pin !== undefined ? (['wrapPinForCard'] as const) : []),
+    ...(encodesPvv ? (['pvv'] as const) : []),
+  ];
+}
+
 const channelOperations: Readonly<Record<'SCP02' | 'SCP03', readonly KeyOperationName[]>> = {
   SCP02: ['tdesCbcEncrypt', 'desFirstHalfEncrypt', 'deriveTdesCbc', 'wrapForCard/TDES-ECB'],
   SCP03: ['aesCmac', 'aesEcbEncrypt', 'aesCbcEncrypt', 'deriveAesCmac', 'wrapForCard/AES-CBC'],
