@@ -35,6 +35,9 @@ interface DemoAnswer {
 const demoJson = 'npm run demo -- --json';
 const issueLatin = 'npx cardwright card issue --name "TARO YAMADA"';
 const issueJapanese = 'npx cardwright card issue --name "TARO YAMADA" --second-name "山田 太郎"';
+const issueVsdc = 'npx cardwright card issue --name "TARO YAMADA" --product DEBIT_VSDC';
+const checkProduct = 'npx cardwright profile check packages/dataprep/products/debit-vsdc.json';
+const runTerminal = 'npx node examples/run-terminal.ts';
 const vaultStatus = 'npx cardwright vault status';
 const selfTests = ['software', 'softhsm', 'nss'].map(
   (adapter) => `npm run vault:selftest -- --adapter ${adapter}`,
@@ -50,6 +53,9 @@ const runHere = [
   issueJapanese,
   'npm run reset',
   'npm run bench',
+  issueVsdc,
+  checkProduct,
+  runTerminal,
   vaultStatus,
   ...selfTests,
 ];
@@ -122,7 +128,7 @@ test('npm start stays up, takes orders from a second terminal, and reset removes
   const ended = new Promise((resolve) => child.once('exit', resolve));
   try {
     await started(child);
-    for (const command of [issueLatin, issueJapanese]) {
+    for (const command of [issueLatin, issueJapanese, issueVsdc]) {
       const { status, stdout, stderr } = run(command);
       assert.equal(status, 0, stdout + stderr);
       assert.match(stdout, /CARD_PROD_DONE/);
@@ -137,6 +143,16 @@ test('npm start stays up, takes orders from a second terminal, and reset removes
   }
   assert.equal(run('npm run reset').status, 0);
   assert.equal(existsSync(environment.CARDWRIGHT_DATA), false);
+});
+
+test(`${checkProduct} shows the card, and ${runTerminal} accepts one`, () => {
+  const checked = run(checkProduct);
+  assert.equal(checked.status, 0, checked.stderr);
+  assert.match(checked.stdout, /^debit-vsdc\.json is sound/m);
+  assert.match(checked.stdout, /^ {2}8010 .* reference PIN/m);
+  const terminal = run(runTerminal);
+  assert.equal(terminal.status, 0, terminal.stderr);
+  assert.match(terminal.stdout, /the issuer agrees$/m);
 });
 
 for (const command of selfTests) {
