@@ -1,3 +1,4 @@
 /** Shared by tests only; nothing that runs in production imports it. */
 export * from './canary-scan.ts';
+export * from './postgres-cluster.ts';
 export * from './test-authority.ts';
