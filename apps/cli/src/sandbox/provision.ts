@@ -26,6 +26,8 @@ export interface SandboxSettings {
   readonly takeAfterMs: number | null;
   /** How long the station waits for an operator to mend a fault; the agent's default when absent. */
   readonly operatorWaitMs?: number;
+  /** Address of a PostgreSQL that keeps the server's data, in a schema of its own; absent: the embedded engine. */
+  readonly databaseUrl?: string;
 }
 
 const validityMs = 365 * 24 * 3600 * 1000;
@@ -157,7 +159,25 @@ async function provisionIssuer(
   return { issuerThumbprint, issuerSigningKey, oauthSecret };
 }
 
-async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Registrations): Promise<void> {
+/** Where the server keeps its data: the password in a file of its own, sandboxes on one database in schemas. */
+function provisionDatabase(folder: string, databaseUrl: string | undefined): unknown {
+  if (databaseUrl === undefined) return { engine: 'sqlite' };
+  const address = new URL(databaseUrl);
+  const password = decodeURIComponent(address.password);
+  address.password = '';
+  const schema = `cardwright_${randomBytes(6).toString('hex')}`;
+  const database = { engine: 'postgresql', url: address.href, schema };
+  if (password === '') return database;
+  writeSecret(join(folder, 'database.password'), password);
+  return { ...database, passwordFile: 'database.password' };
+}
+
+async function provisionServer(
+  layout: SandboxLayout,
+  ca: Authorities,
+  known: Registrations,
+  databaseUrl: string | undefined,
+): Promise<void> {
   const folder = layout.component('server');
   const { ports } = layout;
   await issueInto(folder, 'tls', ca.server, 'localhost', 'server');
@@ -170,6 +190,7 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
     json({
       environment: 'sandbox',
       dataFolder: 'data',
+      database: provisionDatabase(folder, databaseUrl),
       tls: { certFile: 'tls.pem', keyFile: 'tls.key' },
       issuerListener: { host: '127.0.0.1', port: ports.issuerApi, clientCaFile: caFile('issuerClients') },
       stationListener: { host: '127.0.0.1', port: ports.station, clientCaFile: caFile('stations') },
@@ -298,7 +319,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   await provisionVault(layout, ca);
   const station = await provisionStation(layout, ca, settings);
   const issuer = await provisionIssuer(layout, ca);
-  await provisionServer(layout, ca, { ...station, ...issuer });
+  await provisionServer(layout, ca, { ...station, ...issuer }, settings.databaseUrl);
   await issueInto(layout.operator, 'operator', ca.operators, 'sandbox operator', 'client');
   writeSimulatorConfig(layout, settings);
   writePublic(join(draft, 'ports.json'), json(settings.ports));

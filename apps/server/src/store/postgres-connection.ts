@@ -37,10 +37,23 @@ function readPassword(file: string): string {
   return readFileSync(file, 'utf8').trim();
 }
 
+/** The parts of an address. The library's own reading of one would put its empty password over our file. */
+function partsOf(url: string): ClientConfig {
+  const { hostname, port, pathname, username, password, searchParams } = new URL(url);
+  const host = searchParams.get('host') ?? hostname;
+  return {
+    ...(host === '' ? {} : { host: host.replace(/^\[|\]$/g, '') }),
+    ...(port === '' ? {} : { port: Number(port) }),
+    ...(pathname.length < 2 ? {} : { database: decodeURIComponent(pathname.slice(1)) }),
+    ...(username === '' ? {} : { user: decodeURIComponent(username) }),
+    ...(password === '' ? {} : { password: decodeURIComponent(password) }),
+  };
+}
+
 function clientConfig(config: PostgresConfig, answerMs: number = answerLimitMs): ClientConfig {
   const { url, host, port, database, user, passwordFile, schema, tls } = config;
   return {
-    ...(url === undefined ? {} : { connectionString: url }),
+    ...(url === undefined ? {} : partsOf(url)),
     ...(host === undefined ? {} : { host }),
     ...(port === undefined ? {} : { port }),
     ...(database === undefined ? {} : { database }),

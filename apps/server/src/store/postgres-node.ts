@@ -4,7 +4,8 @@
  *
  * Invariants: words are gathered and sent outside of any transaction, so that no commit waits for them; a connection
  * that dies is replaced for ever, and then everything counts as said (`everything`), since words may have been lost.
- * While it is away, other nodes may take this node's work over, which every kind of work allows.
+ * The number changes with the connection: what was leased under the old one is free, also where the answer to the lease
+ * was lost. Another node may then do what this one still does, which every kind of work allows.
  */
 import { randomInt } from 'node:crypto';
 import { type Clock, type Logger, type Timer } from '@cardwright/runtime';
@@ -17,6 +18,7 @@ import { type Wakeup, type Wakeups } from './store.ts';
 export const nodeLockClass = 1_128_354_628;
 
 export interface PostgresNode {
+  /** The number under which this node leases work now. */
   readonly nodeId: number;
   readonly wakeups: Wakeups;
   close(): Promise<void>;
@@ -48,7 +50,7 @@ export async function joinPostgresNodes(
   config: PostgresConfig,
   parts: { readonly clock: Clock; readonly logger: Logger },
 ): Promise<PostgresNode> {
-  const nodeId = randomInt(1, 2 ** 31);
+  let nodeId = 0;
   const channel = `cardwright_${schemaOf(config)}`;
   const listeners: ((wakeup: Wakeup) => void)[] = [];
   const stations = new Set<string>();
@@ -70,13 +72,15 @@ export async function joinPostgresNodes(
       for (const stationId of words?.stations ?? []) tell({ about: 'station', stationId });
       if (words?.work === true) tell({ about: 'work' });
     });
+    const number = randomInt(1, 2 ** 31);
     try {
-      await made.query(`SELECT pg_advisory_lock(${String(nodeLockClass)}, ${String(nodeId)})`);
+      await made.query(`SELECT pg_advisory_lock(${String(nodeLockClass)}, ${String(number)})`);
       await made.query(`LISTEN ${made.escapeIdentifier(channel)}`);
     } catch (error) {
       await made.end();
       throw error;
     }
+    nodeId = number;
     client = made;
     made.once('end', () => {
       client = undefined;
@@ -123,7 +127,9 @@ export async function joinPostgresNodes(
 
   await connect();
   return {
-    nodeId,
+    get nodeId() {
+      return nodeId;
+    },
     wakeups: {
       publish: (wakeup) => {
         if (wakeup.about === 'work') hasWork = true;
