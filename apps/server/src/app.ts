@@ -128,7 +128,7 @@ export async function createServerApp(config: ServerConfig, parts: ServerAppPart
     station: createStationListener(config, config.stationListener, dispatch),
     operator: createOperatorListener(config, config.operatorListener, { store, logger, doorbell }),
   };
-  const health = createHealthListener({ store, clock, logger });
+  const health = createHealthListener({ store, clock });
   return {
     store,
     listeners,

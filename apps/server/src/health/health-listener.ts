@@ -6,13 +6,12 @@
  * hangs counts as away.
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { type Clock, type Logger } from '@cardwright/runtime';
+import { type Clock } from '@cardwright/runtime';
 import { type Store } from '../store/store.ts';
 
 export interface HealthParts {
   readonly store: Pick<Store, 'check'>;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 export interface HealthListener {
