@@ -16,10 +16,11 @@ function secureChannel(value: string): 'SCP02' | 'SCP03' {
   throw new InvalidArgumentError('It is SCP02 or SCP03.');
 }
 
-/** Checked here, so that no later message has to show it: it may hold a password. */
+/** Refused in our own words: the parser's would show the value, and it may hold a password. */
 function databaseUrl(value: string): string {
   if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value;
-  throw new InvalidArgumentError('It is an address like postgres://user:password@host:5432/database.');
+  process.stderr.write('error: --database is an address like postgres://user:password@host:5432/database\n');
+  return process.exit(2);
 }
 
 const program = new Command('cardwright')
