@@ -5,7 +5,7 @@ CREATE TABLE due_work (
   subject_id TEXT NOT NULL,
   due_at BIGINT NOT NULL,
   lease_until BIGINT,
-  attempts INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, lease_owner INTEGER,
   PRIMARY KEY (kind, subject_id)
 );
 

@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type OrderView } from '@cardwright/protocol';
-import { type ComponentName } from '../../apps/cli/src/sandbox/layout.ts';
+import { type ComponentName, type SandboxLayout } from '../../apps/cli/src/sandbox/layout.ts';
+import { provisionSandbox, type SandboxSettings } from '../../apps/cli/src/sandbox/provision.ts';
 import {
   freePorts,
   type IssuerCardView,
@@ -17,6 +18,9 @@ export interface FixtureOptions {
   readonly faults?: readonly string[];
   readonly takeAfterMs?: number | null;
   readonly tokenKeys?: Readonly<Record<string, unknown>>;
+  readonly databaseUrl?: string;
+  /** Changes the provisioned folder before anything starts. */
+  readonly prepare?: (layout: SandboxLayout) => Promise<void>;
   readonly environment?: Partial<Record<ComponentName, Readonly<Record<string, string>>>>;
 }
 
@@ -29,16 +33,19 @@ export interface Fixture extends AsyncDisposable {
 export async function startFixture(options: FixtureOptions = {}): Promise<Fixture> {
   const parent = mkdtempSync(join(tmpdir(), 'cardwright-e2e-'));
   const folder = join(parent, 'data');
+  const settings: SandboxSettings = {
+    folder,
+    ports: await freePorts(),
+    secureChannel: options.secureChannel ?? 'SCP03',
+    timing: 'fast',
+    faults: options.faults ?? [],
+    takeAfterMs: options.takeAfterMs === undefined ? 100 : options.takeAfterMs,
+    ...(options.tokenKeys !== undefined && { tokenKeys: options.tokenKeys }),
+    ...(options.databaseUrl !== undefined && { databaseUrl: options.databaseUrl }),
+  };
+  await options.prepare?.(await provisionSandbox(settings));
   const sandbox = await startSandbox(
-    {
-      folder,
-      ports: await freePorts(),
-      secureChannel: options.secureChannel ?? 'SCP03',
-      timing: 'fast',
-      faults: options.faults ?? [],
-      takeAfterMs: options.takeAfterMs === undefined ? 100 : options.takeAfterMs,
-      ...(options.tokenKeys !== undefined && { tokenKeys: options.tokenKeys }),
-    },
+    settings,
     options.environment === undefined ? {} : { environment: options.environment },
   );
   return {

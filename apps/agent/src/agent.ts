@@ -7,10 +7,11 @@
 import { randomBytes } from 'node:crypto';
 import { createEvolisDevice, listenVpcd } from '@cardwright/devices';
 import { createMtlsClient, type Logger, newId, systemClock } from '@cardwright/runtime';
-import { type AgentConfig } from './config.ts';
+import { type AgentConfig, serverOrigins } from './config.ts';
 import { Journal } from './journal/journal.ts';
 import { listenToDoorbell } from './link/doorbell.ts';
 import { startReportSender } from './link/report-sender.ts';
+import { createServerNodes } from './link/server-nodes.ts';
 import { createStationLink } from './link/station-link.ts';
 import { readPayloadKey } from './production/payload-opening.ts';
 import { Bell, runStation } from './production/station-loop.ts';
@@ -41,7 +42,12 @@ export async function startAgent(config: AgentConfig, logger: Logger): Promise<R
     newId,
   });
   journal.prune();
-  const client = createMtlsClient(config.server);
+  const { caFile, certFile, keyFile } = config.server;
+  const nodes = serverOrigins(config.server).map((origin) => ({
+    origin,
+    client: createMtlsClient({ origin, caFile, certFile, keyFile }),
+  }));
+  const client = createServerNodes(nodes, logger);
   const link = createStationLink(client);
   const reader = await listenVpcd({ host: config.chip.host, port: config.chip.port });
   const { host, port, device: printerName } = config.printer;

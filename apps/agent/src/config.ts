@@ -4,6 +4,7 @@ import { type Static, Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
 const Text = Type.String({ minLength: 1, maxLength: 1_024 });
+const Origin = Type.String({ pattern: '^https://[^/?#]+$' });
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 
 export const AgentConfig = Type.Object(
@@ -13,7 +14,9 @@ export const AgentConfig = Type.Object(
     dataFolder: Text,
     server: Type.Object(
       {
-        origin: Type.String({ pattern: '^https://[^/?#]+$' }),
+        /** One server, or with `origins` several nodes of it, any of which will do. */
+        origin: Type.Optional(Origin),
+        origins: Type.Optional(Type.Array(Origin, { minItems: 1, maxItems: 16, uniqueItems: true })),
         /** The only CA that the server is believed by: the system's roots do not count. */
         caFile: Text,
         certFile: Text,
@@ -36,9 +39,17 @@ export const AgentConfig = Type.Object(
 );
 export type AgentConfig = Static<typeof AgentConfig>;
 
+/** The server's nodes, first choice first. */
+export function serverOrigins({ origin, origins }: AgentConfig['server']): readonly string[] {
+  return origins ?? (origin === undefined ? [] : [origin]);
+}
+
 /** Reads the configuration. @throws ConfigError naming every fault */
 export function readAgentConfig(file: string): AgentConfig {
   const config = readConfig(AgentConfig, file);
+  if ((config.server.origin === undefined) === (config.server.origins === undefined)) {
+    throw new ConfigError(file, ['server: give either origin or origins']);
+  }
   if (config.environment === 'production') {
     // vpcd is plain TCP without authentication: whoever reaches the port plays the chip.
     throw new ConfigError(file, ['chip.driver: "vpcd" is for simulated chips and refused in production']);

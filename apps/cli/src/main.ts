@@ -19,6 +19,13 @@ function secureChannel(value: string): 'SCP02' | 'SCP03' {
   throw new InvalidArgumentError('It is SCP02 or SCP03.');
 }
 
+/** Refused in our own words: the parser's would show the value, and it may hold a password. */
+function databaseUrl(value: string): string {
+  if (/^postgres(ql)?:\/\//.test(value) && URL.canParse(value)) return value;
+  process.stderr.write('error: --database is an address like postgres://user:password@host:5432/database\n');
+  return process.exit(2);
+}
+
 const program = new Command('cardwright')
   .description(
     'Instant issuance of payment cards: D1-compatible back end, station agent, simulated hardware.',
@@ -40,6 +47,7 @@ program
     secureChannel,
     'SCP03',
   )
+  .option('--database <url>', 'keep the data in this PostgreSQL, in a schema of its own', databaseUrl)
   .action(demoCommand);
 
 program
@@ -52,6 +60,7 @@ program
     'SCP03',
   )
   .option('--realistic', 'let the simulated printer take as long as a real one')
+  .option('--database <url>', 'keep the data in this PostgreSQL, in a schema of its own', databaseUrl)
   .action(startCommand);
 
 program.command('reset').description('remove everything that demo and start have made').action(resetCommand);

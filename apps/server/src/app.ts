@@ -6,16 +6,17 @@
  */
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { type Clock, createMtlsClient, type Logger } from '@cardwright/runtime';
 import { type FastifyInstance } from 'fastify';
 import { createCatalogue, saveCatalogue } from './catalogue.ts';
-import { type ListenerConfig, type ServerConfig } from './config.ts';
+import { type HealthListenerConfig, type ListenerConfig, type ServerConfig } from './config.ts';
 import { createLeaseExpiry, createWaitLimit } from './dispatch/deadlines.ts';
 import { defaultDispatchTimes, type DispatchParts, type DispatchTimes } from './dispatch/dispatch-parts.ts';
 import { createDoorbell } from './dispatch/doorbell.ts';
-import { releaseAllWork } from './due-work/due-work.ts';
 import { createWorkLoop, type WorkLoop } from './due-work/work-loop.ts';
+import { createHealthListener } from './health/health-listener.ts';
 import { createAssertionPurge, schedulePurge } from './issuer-api/assertion-purge.ts';
 import { createIssuerListener } from './issuer-api/issuer-listener.ts';
 import { createDelivery } from './notifications/delivery.ts';
@@ -54,6 +55,18 @@ async function listen(app: FastifyInstance, listener: ListenerConfig): Promise<A
   return address;
 }
 
+async function listenPlain(server: Server, { host, port }: HealthListenerConfig): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+}
+
+async function closePlain(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
 function createClients(config: ServerConfig, clock: Clock): Map<string, IssuerClient> {
   const clients = new Map<string, IssuerClient>();
   for (const issuer of config.issuers) {
@@ -72,15 +85,21 @@ export async function createServerApp(config: ServerConfig, parts: ServerAppPart
   const vaultClient = createMtlsClient(config.vault);
   const vault = createVaultLink(vaultClient);
   const clients = createClients(config, clock);
-  const store = openStore(config.dataFolder, clock);
+  const store = await openStore(config, { clock, logger });
   await saveCatalogue(store, catalogue, clock);
-  await releaseAllWork(store);
+  await store.releaseLostWork();
   await schedulePurge(store, clock);
 
-  const doorbell = createDoorbell();
+  const doorbell = createDoorbell(store.wakeups);
   // The loop does what the outbox adds, and the outbox wakes the loop: one of the two must come first.
   const waker: { loop?: WorkLoop } = {};
-  const wakeWork = (): void => waker.loop?.wake();
+  const wakeWork = (): void => {
+    waker.loop?.wake();
+    store.wakeups.publish({ about: 'work' });
+  };
+  store.wakeups.subscribe((wakeup) => {
+    if (wakeup.about !== 'station') waker.loop?.wake();
+  });
   const outbox = createOutbox(catalogue, wakeWork);
   const dispatch: DispatchParts = {
     ...{ store, clock, logger, catalogue, vault, outbox, doorbell, wakeWork },
@@ -109,11 +128,13 @@ export async function createServerApp(config: ServerConfig, parts: ServerAppPart
     station: createStationListener(config, config.stationListener, dispatch),
     operator: createOperatorListener(config, config.operatorListener, { store, logger, doorbell }),
   };
+  const health = createHealthListener({ store, clock });
   return {
     store,
     listeners,
     start: async () => {
       work.start();
+      if (config.healthListener !== undefined) await listenPlain(health.server, config.healthListener);
       return {
         issuer: await listen(listeners.issuer, config.issuerListener),
         station: await listen(listeners.station, config.stationListener),
@@ -121,12 +142,14 @@ export async function createServerApp(config: ServerConfig, parts: ServerAppPart
       };
     },
     stop: async () => {
+      health.beginStopping();
       doorbell.closeAll();
       await Promise.all(Object.values(listeners).map((listener) => listener.close()));
       await Promise.all([...clients.values()].map((client) => client.close()));
       await vaultClient.close();
       await work.stop();
       await store.close();
+      await closePlain(health.server);
     },
   };
 }

@@ -24,6 +24,8 @@ export function createCatalogue(config: ServerConfig): Catalogue {
 export async function saveCatalogue(store: Store, catalogue: Catalogue, clock: Clock): Promise<void> {
   const now = clock.now();
   await store.transaction(async (tx) => {
+    // Nodes that start together take turns; stations that are served meanwhile only wait.
+    await tx.lockName('catalogue', 'all');
     for (const table of ['issuers', 'products', 'stations'] as const) {
       await tx.db
         .updateTable(table)

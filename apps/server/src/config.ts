@@ -20,6 +20,42 @@ const Listener = Type.Object(
 );
 export type ListenerConfig = Static<typeof Listener>;
 
+/** Plain HTTP without any data: `/healthz` and `/readyz`. */
+const HealthListener = Type.Object(
+  { host: Type.String(), port: Type.Integer({ minimum: 0, maximum: 65_535 }) },
+  closed,
+);
+export type HealthListenerConfig = Static<typeof HealthListener>;
+
+const SqliteDatabase = Type.Object({ engine: Type.Literal('sqlite') }, closed);
+const PostgresDatabase = Type.Object(
+  {
+    engine: Type.Literal('postgresql'),
+    /** `postgres://user@host:port/database`, or the parts one by one. Never both a password here and in production. */
+    url: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+    /** A name, an address, or the folder of a local socket. */
+    host: Type.Optional(Type.String({ minLength: 1 })),
+    port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
+    database: Type.Optional(Type.String({ minLength: 1 })),
+    user: Type.Optional(Type.String({ minLength: 1 })),
+    /** Read again at each new connection, so that it can be changed under a running server. */
+    passwordFile: Type.Optional(File),
+    /** Where our tables are; made when it is missing. Absent: the database's default. */
+    schema: Type.Optional(Type.String({ pattern: '^[a-z_][a-z0-9_]{0,40}$' })),
+    tls: Type.Optional(
+      Type.Object({ caFile: File, certFile: Type.Optional(File), keyFile: Type.Optional(File) }, closed),
+    ),
+    /** Connections for transactions; one more listens. */
+    poolSize: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })),
+    /** Production requires one unless this says `optional`. */
+    synchronousStandby: Type.Optional(Type.Union([Type.Literal('required'), Type.Literal('optional')])),
+  },
+  closed,
+);
+export type PostgresConfig = Static<typeof PostgresDatabase>;
+const Database = Type.Union([SqliteDatabase, PostgresDatabase]);
+export type DatabaseConfig = Static<typeof Database>;
+
 const OutboundOauth = Type.Object(
   {
     tokenUrl: Type.String({ pattern: '^https://' }),
@@ -96,6 +132,11 @@ export const ServerConfig = Type.Object(
     issuerListener: Listener,
     stationListener: Listener,
     operatorListener: Listener,
+    healthListener: Type.Optional(HealthListener),
+    /** Absent: the embedded engine, in the data folder. */
+    database: Type.Optional(Database),
+    /** How many server nodes this installation has; more than one needs a database that they share. */
+    nodes: Type.Optional(Type.Integer({ minimum: 1 })),
     /** Scheme, host and port that issuers use: `aud` of assertions and issuer of access tokens. */
     publicOrigin: Origin,
     vault: Type.Object({ origin: Origin, caFile: File, certFile: File, keyFile: File }, closed),
@@ -114,6 +155,34 @@ const simulatedStation = /^KIOSK-SIM-/;
 
 function repeated(values: readonly string[]): string[] {
   return [...new Set(values.filter((value, at) => values.indexOf(value) !== at))];
+}
+
+/** What is wrong with where the data is kept. Says nothing of the address: it may hold a password. */
+function findDatabaseFaults(config: ServerConfig): string[] {
+  const isProduction = config.environment === 'production';
+  const { database } = config;
+  if (database?.engine !== 'postgresql') {
+    return isProduction && (config.nodes ?? 1) > 1
+      ? ['database.engine: several nodes need postgresql, the embedded engine belongs to one process']
+      : [];
+  }
+  const faults: string[] = [];
+  const { url, host, passwordFile, tls } = database;
+  if ((url === undefined) === (host === undefined)) faults.push('database: give either url or host');
+  const address = url === undefined || !URL.canParse(url) ? undefined : new URL(url);
+  if (url !== undefined && address === undefined) faults.push('database.url: not an address');
+  if (address !== undefined && address.password !== '') {
+    if (isProduction) faults.push('database.url: a password belongs in passwordFile');
+    if (passwordFile !== undefined) faults.push('database: a password in url and passwordFile');
+  }
+  if (address?.searchParams.has('sslmode') === true) faults.push('database.url: use tls instead of sslmode');
+  const isLocalSocket =
+    host?.startsWith('/') === true || address?.searchParams.get('host')?.startsWith('/') === true;
+  if (isProduction && tls === undefined && !isLocalSocket) faults.push('database.tls: needed in production');
+  if ((tls?.certFile === undefined) !== (tls?.keyFile === undefined)) {
+    faults.push('database.tls: certFile and keyFile go together');
+  }
+  return faults;
 }
 
 /** What the schema cannot say. Returns every fault found. */
@@ -159,6 +228,7 @@ export function findConfigFaults(config: ServerConfig): string[] {
       }
     }
   });
+  faults.push(...findDatabaseFaults(config));
   if (config.environment === 'production' && process.env['CARDWRIGHT_CRASH_AT'] !== undefined) {
     faults.push('environment: crash points are not for production');
   }

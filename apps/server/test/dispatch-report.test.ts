@@ -3,13 +3,14 @@ import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { luhnCheckDigit } from '@cardwright/domain';
 import { stationPaths } from '@cardwright/protocol';
+import { describeOnEachEngine } from './support/engines.ts';
 import { encryptCard, foreignStationId, makeCard, makePan, statusPath } from './support/server-fixture.ts';
 import { type Body, inDoubt, useDispatchRig, withdrawn } from './support/dispatch-rig.ts';
 import { eventually } from './support/eventually.ts';
 import { assertStationError, jsonOf, produced, proofOf, spoiled } from './support/thread.ts';
 
-describe('dispatch, from report to outcome', () => {
-  const rig = useDispatchRig();
+describeOnEachEngine('dispatch, from report to outcome', (engine) => {
+  const rig = useDispatchRig(engine);
 
   describe('a report', () => {
     it('is taken once by its message id', async () => {

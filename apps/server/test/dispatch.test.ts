@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { stationPaths } from '@cardwright/protocol';
+import { describeOnEachEngine } from './support/engines.ts';
 import { type Body, times, useDispatchRig } from './support/dispatch-rig.ts';
 import { eventually } from './support/eventually.ts';
 import { assertStationError, produced, proofOf, spoiled } from './support/thread.ts';
 
-describe('dispatch', () => {
-  const rig = useDispatchRig();
+describeOnEachEngine('dispatch', (engine) => {
+  const rig = useDispatchRig(engine);
 
   describe('claim', () => {
     it('gives nothing when the queue is empty and the oldest job otherwise', async () => {

@@ -12,6 +12,7 @@ import {
   importPKCS8,
   SignJWT,
 } from 'jose';
+import { describeOnEachEngine } from './support/engines.ts';
 import {
   createWorld,
   getToken,
@@ -35,11 +36,11 @@ function assertRefused(answer: ClientAnswer, status: number, error: string): voi
   assert.equal(check(TokenError, jsonOf(answer)).ok, true);
 }
 
-describe('the token endpoint', () => {
+describeOnEachEngine('the token endpoint', (engine) => {
   let world: World;
   let thread: Thread;
   before(async () => {
-    world = await createWorld();
+    world = await createWorld({ engine });
     thread = await startThread(world);
   });
   after(async () => {

@@ -4,6 +4,7 @@ import { notificationDelaysS } from '@cardwright/domain';
 import { type CardOperation } from '@cardwright/protocol';
 import { decideDelivery } from '../src/notifications/delivery.ts';
 import { retryAfterMs, tokenLifeMs } from '../src/notifications/issuer-client.ts';
+import { describeOnEachEngine } from './support/engines.ts';
 import { eventually } from './support/eventually.ts';
 import { type Delivery, type FakeAnswer } from './support/fake-issuer.ts';
 import { createWorld, issuerId, type World } from './support/server-fixture.ts';
@@ -13,12 +14,12 @@ import { createVirtualClock, type VirtualClock } from './support/virtual-clock.t
 const statusesOf = (deliveries: readonly Delivery[]): string[] =>
   deliveries.map(({ operations }) => operations[0]?.details.status ?? '');
 
-describe('notifications', () => {
+describeOnEachEngine('notifications', (engine) => {
   let world: World;
   let clock: VirtualClock;
   let thread: Thread;
   before(async () => {
-    world = await createWorld({ oauth: true });
+    world = await createWorld({ engine, oauth: true });
   });
   beforeEach(async () => {
     clock = createVirtualClock(Date.now());

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, before, it } from 'node:test';
 import { CardOperation, check, OrderView, stationPaths } from '@cardwright/protocol';
+import { describeOnEachEngine } from './support/engines.ts';
 import { eventually } from './support/eventually.ts';
 import { createWorld, statusPath, type World } from './support/server-fixture.ts';
 import { jsonOf, produced, startThread, type Thread } from './support/thread.ts';
 
-describe('one order', () => {
+describeOnEachEngine('one order', (engine) => {
   let world: World;
   let thread: Thread;
   before(async () => {
-    world = await createWorld({ oauth: true });
+    world = await createWorld({ engine, oauth: true });
     thread = await startThread(world);
   });
   after(async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, afterEach, before, it } from 'node:test';
 import { type ClientAnswer } from '@cardwright/runtime';
+import { describeOnEachEngine } from './support/engines.ts';
 import { eventually } from './support/eventually.ts';
 import {
   createWorld,
@@ -16,11 +17,11 @@ import { jsonOf, produced, startThread, type Thread } from './support/thread.ts'
 
 type Body = Record<string, unknown>;
 
-describe('ordering again', () => {
+describeOnEachEngine('ordering again', (engine) => {
   let world: World;
   let thread: Thread;
   before(async () => {
-    world = await createWorld();
+    world = await createWorld({ engine });
     thread = await startThread(world);
   });
   afterEach(() => {

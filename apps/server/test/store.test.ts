@@ -10,9 +10,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '@cardwright/runtime';
 import { scheduleWork } from '../src/due-work/due-work.ts';
-import { openStore } from '../src/store/open-store.ts';
+import { openSqliteStore } from '../src/store/open-store.ts';
 import { openSqliteDatabase } from '../src/store/sqlite-connection.ts';
-import { createStore, type Store } from '../src/store/store.ts';
+import { createSqliteStore } from '../src/store/sqlite-store.ts';
+import { type Store } from '../src/store/store.ts';
 import { migrate } from '../src/store/migration.ts';
 
 const writer = fileURLToPath(new URL('support/store-writer.ts', import.meta.url));
@@ -39,7 +40,7 @@ describe('the store', () => {
       ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'locking_mode'].map(pragma),
       ['wal', 2, 1, 1, 'exclusive'],
     );
-    await createStore(connection).close();
+    await createSqliteStore(connection).close();
   });
 
   it('commits transactions that wait together in one commit', async () => {
@@ -56,7 +57,7 @@ describe('the store', () => {
         };
       },
     });
-    const store = createStore({ ...connection, raw });
+    const store = createSqliteStore({ ...connection, raw });
     const ids = Array.from({ length: 50 }, (_, at) => `work-${String(at).padStart(2, '0')}`);
     await Promise.all(ids.map((id) => store.transaction((tx) => scheduleWork(tx, 'notify', id, 0))));
     assert.equal(statements.filter((sql) => sql === 'COMMIT').length, 1);
@@ -66,7 +67,7 @@ describe('the store', () => {
   });
 
   it('undoes a failing transaction alone and lets its neighbours commit', async () => {
-    const store = openStore(folder, systemClock);
+    const store = openSqliteStore(folder, systemClock);
     const happened: string[] = [];
     const results = await Promise.allSettled([
       store.transaction((tx) => scheduleWork(tx, 'notify', 'a', 0)),
@@ -90,7 +91,7 @@ describe('the store', () => {
   });
 
   it('closes itself when a transaction waits for something outside the database', async () => {
-    const store = openStore(folder, systemClock);
+    const store = openSqliteStore(folder, systemClock);
     const waiting = store.transaction(async (tx) => {
       await scheduleWork(tx, 'notify', 'a', 0);
       await wait(5);
@@ -98,7 +99,7 @@ describe('the store', () => {
     await assert.rejects(waiting, { code: 'STORE_TRANSACTION_WAITED' });
     await assert.rejects(names(store), { code: 'STORE_TRANSACTION_WAITED' });
     await store.close();
-    const reopened = openStore(folder, systemClock);
+    const reopened = openSqliteStore(folder, systemClock);
     assert.deepEqual(await names(reopened), []);
     await reopened.close();
   });
@@ -108,12 +109,12 @@ describe('the store', () => {
     const exited = once(child, 'exit');
     const lines = createInterface({ input: child.stdout });
     await once(lines, 'line');
-    assert.throws(() => openStore(folder, systemClock), { code: 'STORE_IN_USE' });
+    assert.throws(() => openSqliteStore(folder, systemClock), { code: 'STORE_IN_USE' });
     const second = spawnSync(process.execPath, [writer, folder], { encoding: 'utf8' });
     assert.equal(second.status, 3, second.stderr);
     child.kill('SIGKILL');
     await exited;
-    await openStore(folder, systemClock).close();
+    await openSqliteStore(folder, systemClock).close();
   });
 
   it('has every transaction that was acknowledged before a kill -9', async () => {
@@ -125,7 +126,7 @@ describe('the store', () => {
       if (acknowledged.length === 200) child.kill('SIGKILL');
     }
     await exited;
-    const store = openStore(folder, systemClock);
+    const store = openSqliteStore(folder, systemClock);
     const found = new Set(await names(store));
     assert.ok(acknowledged.length >= 200);
     assert.deepEqual(

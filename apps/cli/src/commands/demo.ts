@@ -20,6 +20,8 @@ export interface DemoOptions {
   readonly fault?: string;
   readonly listFaults?: true;
   readonly secureChannel: 'SCP02' | 'SCP03';
+  /** Address of a PostgreSQL. */
+  readonly database?: string;
 }
 
 const cardLimitMs = 120_000;
@@ -52,6 +54,7 @@ export async function demoCommand(options: DemoOptions): Promise<void> {
       takeAfterMs: 300,
       // Long enough to see the station wait for an operator, short enough for a demo.
       operatorWaitMs: 8_000,
+      ...(options.database === undefined ? {} : { databaseUrl: options.database }),
     },
     {
       onRestart: (name, signal) => {

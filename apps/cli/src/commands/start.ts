@@ -8,6 +8,8 @@ import { startSandbox } from '../sandbox/sandbox.ts';
 export interface StartOptions {
   readonly secureChannel: 'SCP02' | 'SCP03';
   readonly realistic?: true;
+  /** Address of a PostgreSQL; counts at the first start of a folder. */
+  readonly database?: string;
 }
 
 export async function startCommand(options: StartOptions): Promise<void> {
@@ -22,6 +24,7 @@ export async function startCommand(options: StartOptions): Promise<void> {
       timing: options.realistic === true ? 'realistic' : 'fast',
       faults: [],
       takeAfterMs: options.realistic === true ? 8_000 : 1_500,
+      ...(options.database === undefined ? {} : { databaseUrl: options.database }),
     },
     {
       onRestart: (name, signal) => {

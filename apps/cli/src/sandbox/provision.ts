@@ -28,6 +28,8 @@ export interface SandboxSettings {
   readonly operatorWaitMs?: number;
   /** The vault's `keys`: a PKCS#11 token. Default: keys in software. */
   readonly tokenKeys?: Readonly<Record<string, unknown>>;
+  /** Address of a PostgreSQL that keeps the server's data, in a schema of its own; absent: the embedded engine. */
+  readonly databaseUrl?: string;
 }
 
 const validityMs = 365 * 24 * 3600 * 1000;
@@ -174,7 +176,25 @@ function serverProduct(productId: string, paymentConfig: string): Readonly<Recor
   };
 }
 
-async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Registrations): Promise<void> {
+/** Where the server keeps its data: the password in a file of its own, sandboxes on one database in schemas. */
+function provisionDatabase(folder: string, databaseUrl: string | undefined): unknown {
+  if (databaseUrl === undefined) return { engine: 'sqlite' };
+  const address = new URL(databaseUrl);
+  const password = decodeURIComponent(address.password);
+  address.password = '';
+  const schema = `cardwright_${randomBytes(6).toString('hex')}`;
+  const database = { engine: 'postgresql', url: address.href, schema };
+  if (password === '') return database;
+  writeSecret(join(folder, 'database.password'), password);
+  return { ...database, passwordFile: 'database.password' };
+}
+
+async function provisionServer(
+  layout: SandboxLayout,
+  ca: Authorities,
+  known: Registrations,
+  databaseUrl: string | undefined,
+): Promise<void> {
   const folder = layout.component('server');
   const { ports } = layout;
   await issueInto(folder, 'tls', ca.server, 'localhost', 'server');
@@ -186,6 +206,7 @@ async function provisionServer(layout: SandboxLayout, ca: Authorities, known: Re
     json({
       environment: 'sandbox',
       dataFolder: 'data',
+      database: provisionDatabase(folder, databaseUrl),
       tls: { certFile: 'tls.pem', keyFile: 'tls.key' },
       issuerListener: { host: '127.0.0.1', port: ports.issuerApi, clientCaFile: caFile('issuerClients') },
       stationListener: { host: '127.0.0.1', port: ports.station, clientCaFile: caFile('stations') },
@@ -317,7 +338,7 @@ export async function provisionSandbox(settings: SandboxSettings): Promise<Sandb
   await provisionVault(layout, ca, settings);
   const station = await provisionStation(layout, ca, settings);
   const issuer = await provisionIssuer(layout, ca);
-  await provisionServer(layout, ca, { ...station, ...issuer });
+  await provisionServer(layout, ca, { ...station, ...issuer }, settings.databaseUrl);
   await issueInto(layout.operator, 'operator', ca.operators, 'sandbox operator', 'client');
   writeSimulatorConfig(layout, settings);
   writePublic(join(draft, 'ports.json'), json(settings.ports));

@@ -8,7 +8,7 @@ import { armedJobStates, isTerminal, orderTransitions } from '@cardwright/domain
 import { type ArmAnswer, type ArmRequest } from '@cardwright/protocol';
 import { crashPoint } from '@cardwright/runtime';
 import { completeWork } from '../due-work/due-work.ts';
-import { findOrder, moveOrder } from '../orders/order-record.ts';
+import { moveOrder } from '../orders/order-record.ts';
 import { type JobRow, type OrderRow } from '../store/tables.ts';
 import { noteStationSeen } from './claim.ts';
 import {
@@ -18,7 +18,7 @@ import {
   type StationRefusal,
   type StationResult,
 } from './dispatch-parts.ts';
-import { findStationJob, moveJob } from './job-record.ts';
+import { holdJob, moveJob } from './job-record.ts';
 
 /** Whether a job may be armed now: `arm`, `already`, or why not. Pure. */
 export function decideArm(
@@ -44,9 +44,9 @@ export async function armJob(
   const result = await parts.store.transaction<StationResult<ArmAnswer>>(async (tx) => {
     const at = parts.clock.now();
     await noteStationSeen(tx, stationId, at);
-    const job = await findStationJob(tx, jobId, stationId);
-    const order = job === undefined ? undefined : await findOrder(tx, job.operation_id);
-    if (job === undefined || order === undefined) return refuseStation('UNKNOWN_JOB', 'No such job');
+    const held = await holdJob(tx, jobId, stationId);
+    if (held === undefined) return refuseStation('UNKNOWN_JOB', 'No such job');
+    const { job, order } = held;
     const decision = decideArm(job, order, request.epoch, at);
     switch (decision) {
       case 'already':

@@ -27,7 +27,7 @@ import {
   type StationRefusal,
   type StationResult,
 } from './dispatch-parts.ts';
-import { cryptogramConfirmedEvent, findStationJob } from './job-record.ts';
+import { cryptogramConfirmedEvent, holdJob } from './job-record.ts';
 
 interface ArmedJob {
   readonly ok: true;
@@ -45,9 +45,9 @@ async function findArmedJob(
   epoch: number,
   states: readonly JobState[],
 ): Promise<ArmedJob | StationRefusal> {
-  const job = await findStationJob(tx, jobId, stationId);
-  const order = job === undefined ? undefined : await findOrder(tx, job.operation_id);
-  if (job === undefined || order === undefined) return refuseStation('UNKNOWN_JOB', 'No such job');
+  const held = await holdJob(tx, jobId, stationId);
+  if (held === undefined) return refuseStation('UNKNOWN_JOB', 'No such job');
+  const { job, order } = held;
   if (isTerminal(orderTransitions, order.state)) return refuseStation('ORDER_ENDED', 'The order has ended');
   if (job.epoch !== epoch) return refuseStation('STALE_EPOCH', 'The job has another epoch');
   if (!states.includes(job.state) || order.sealed_plan === null) {
@@ -171,6 +171,7 @@ export async function confirmCryptogram(
   }
   const verdict = await parts.vault.cryptogram({ sealedPlan: found.sealedPlan, evidence });
   await parts.store.transaction(async (tx) => {
+    await findOrder(tx, found.job.operation_id);
     await recordEvent(tx, {
       operationId: found.job.operation_id,
       jobId,

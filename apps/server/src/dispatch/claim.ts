@@ -9,17 +9,12 @@ import { armedJobStates } from '@cardwright/domain';
 import { type ClaimAnswer, type ClaimRequest } from '@cardwright/protocol';
 import { type StationConfig } from '../config.ts';
 import { completeWork, scheduleWork } from '../due-work/due-work.ts';
-import { findOrder, moveOrder } from '../orders/order-record.ts';
+import { moveOrder } from '../orders/order-record.ts';
 import { type Transaction } from '../store/store.ts';
-import { type JobRow, type OrderRow } from '../store/tables.ts';
+import { type JobRow } from '../store/tables.ts';
 import { VaultRefusedError } from '../vault-link/vault-link.ts';
 import { accept, type DispatchParts, type StationResult } from './dispatch-parts.ts';
-import { moveJob } from './job-record.ts';
-
-interface Claimed {
-  readonly job: JobRow;
-  readonly order: OrderRow;
-}
+import { type HeldJob, holdJob, moveJob } from './job-record.ts';
 
 async function findHeldJob(tx: Transaction, stationId: string): Promise<JobRow | undefined> {
   return tx.db
@@ -42,6 +37,19 @@ async function findNextJob(tx: Transaction, stationId: string): Promise<JobRow |
     .executeTakeFirst();
 }
 
+/**
+ * The job that the station has, else the next one in its queue. The station's own row is locked, so only time and
+ * operators can take a job away between the look and the lock; then it looks again.
+ */
+async function holdCurrentJob(tx: Transaction, stationId: string): Promise<HeldJob | undefined> {
+  for (;;) {
+    const found = (await findHeldJob(tx, stationId)) ?? (await findNextJob(tx, stationId));
+    if (found === undefined) return undefined;
+    const held = await holdJob(tx, found.job_id, stationId);
+    if (held?.job.state === found.state) return held;
+  }
+}
+
 /** Extends a live lease under its own epoch, or starts a new one. */
 async function lease(parts: DispatchParts, tx: Transaction, job: JobRow, at: number): Promise<JobRow> {
   const leaseUntil = at + parts.times.leaseMs;
@@ -58,7 +66,7 @@ async function lease(parts: DispatchParts, tx: Transaction, job: JobRow, at: num
   return moveJob(tx, queued, { to: 'leased', at, leaseUntil });
 }
 
-/** Writes down that a station was heard. */
+/** Writes down that a station was heard, which also locks its row: its messages are taken one at a time. */
 export async function noteStationSeen(
   tx: Transaction,
   stationId: string,
@@ -78,10 +86,9 @@ export async function noteStationSeen(
 /** Ends a leased job whose plan can never be opened, and its order with it. */
 async function withdrawUnusable(parts: DispatchParts, jobId: string, epoch: number): Promise<void> {
   await parts.store.transaction(async (tx) => {
-    const job = await tx.db.selectFrom('jobs').selectAll().where('job_id', '=', jobId).executeTakeFirst();
-    if (job?.state !== 'leased' || job.epoch !== epoch) return;
-    const order = await findOrder(tx, job.operation_id);
-    if (order?.state !== 'ready') return;
+    const held = await holdJob(tx, jobId);
+    if (held?.job.state !== 'leased' || held.job.epoch !== epoch || held.order.state !== 'ready') return;
+    const { job, order } = held;
     const at = parts.clock.now();
     await moveJob(tx, job, { to: 'withdrawn', at, data: { fault: 'PAYLOAD_FAIL', reason: 'plan-invalid' } });
     await completeWork(tx, 'lease_expiry', jobId);
@@ -105,16 +112,15 @@ export async function claimJob(
   request: ClaimRequest,
 ): Promise<StationResult<ClaimAnswer>> {
   const { stationId } = station;
-  const claimed = await parts.store.transaction<Claimed | undefined>(async (tx) => {
+  const claimed = await parts.store.transaction<HeldJob | undefined>(async (tx) => {
     const at = parts.clock.now();
     await noteStationSeen(tx, stationId, at, request);
-    const found = (await findHeldJob(tx, stationId)) ?? (await findNextJob(tx, stationId));
-    if (found === undefined) return undefined;
-    const isArmed = armedJobStates.includes(found.state);
-    const job = isArmed ? found : await lease(parts, tx, found, at);
+    const held = await holdCurrentJob(tx, stationId);
+    if (held === undefined) return undefined;
+    const isArmed = armedJobStates.includes(held.job.state);
+    const job = isArmed ? held.job : await lease(parts, tx, held.job, at);
     tx.onCommit(parts.wakeWork);
-    const order = await findOrder(tx, job.operation_id);
-    return order === undefined ? undefined : { job, order };
+    return { job, order: held.order };
   });
   if (claimed === undefined) return accept({ job: null });
   const { job, order } = claimed;

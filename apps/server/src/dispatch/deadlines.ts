@@ -8,7 +8,7 @@ import { completeWork } from '../due-work/due-work.ts';
 import { type WorkHandler } from '../due-work/work-loop.ts';
 import { findOrder, moveOrder } from '../orders/order-record.ts';
 import { type DispatchParts } from './dispatch-parts.ts';
-import { moveJob } from './job-record.ts';
+import { holdJob, moveJob } from './job-record.ts';
 
 /** Puts a job back into its queue when its lease has ended. */
 export function createLeaseExpiry(parts: DispatchParts): WorkHandler {
@@ -19,11 +19,7 @@ export function createLeaseExpiry(parts: DispatchParts): WorkHandler {
     run: (work) =>
       parts.store.transaction(async (tx) => {
         const at = parts.clock.now();
-        const job = await tx.db
-          .selectFrom('jobs')
-          .selectAll()
-          .where('job_id', '=', work.subjectId)
-          .executeTakeFirst();
+        const job = (await holdJob(tx, work.subjectId))?.job;
         if (job?.state === 'leased' && job.lease_until !== null && job.lease_until > at) {
           return { retryAtMs: job.lease_until };
         }
@@ -46,8 +42,8 @@ export function createWaitLimit(parts: DispatchParts): WorkHandler {
     leaseMs: 30_000,
     run: (work) =>
       parts.store.transaction(async (tx) => {
-        await completeWork(tx, 'wait_limit', work.subjectId);
         const order = await findOrder(tx, work.subjectId);
+        await completeWork(tx, 'wait_limit', work.subjectId);
         if (order?.state !== 'ready') return undefined;
         const jobs = await tx.db
           .selectFrom('jobs')

@@ -6,6 +6,7 @@
  */
 import { invariant, isTerminal, type JobState, jobTransitions, move } from '@cardwright/domain';
 import { newId } from '@cardwright/runtime';
+import { findOrder } from '../orders/order-record.ts';
 import { type HistoryData, recordChange } from '../store/history.ts';
 import { type Transaction } from '../store/store.ts';
 import { type Flag, type JobRow, type OrderRow } from '../store/tables.ts';
@@ -135,16 +136,27 @@ export async function isCardProven(tx: Transaction, job: JobRow): Promise<boolea
   return confirmed !== undefined;
 }
 
-/** The job, if it exists and belongs to this station. */
-export async function findStationJob(
+export interface HeldJob {
+  readonly job: JobRow;
+  readonly order: OrderRow;
+}
+
+/**
+ * A job with its order, which is locked first: nothing of both changes until the transaction ends. With a station,
+ * only a job of that station.
+ */
+export async function holdJob(
   tx: Transaction,
   jobId: string,
-  stationId: string,
-): Promise<JobRow | undefined> {
-  return tx.db
+  stationId?: string,
+): Promise<HeldJob | undefined> {
+  const seen = await tx.db
     .selectFrom('jobs')
-    .selectAll()
+    .select(['operation_id', 'station_id'])
     .where('job_id', '=', jobId)
-    .where('station_id', '=', stationId)
     .executeTakeFirst();
+  if (seen === undefined || (stationId !== undefined && seen.station_id !== stationId)) return undefined;
+  const order = await findOrder(tx, seen.operation_id);
+  const job = await tx.db.selectFrom('jobs').selectAll().where('job_id', '=', jobId).executeTakeFirst();
+  return order === undefined || job === undefined ? undefined : { job, order };
 }

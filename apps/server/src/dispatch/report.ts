@@ -30,7 +30,7 @@ import {
 } from '@cardwright/protocol';
 import { crashPoint } from '@cardwright/runtime';
 import { completeWork } from '../due-work/due-work.ts';
-import { findOrder, moveHandOver, moveOrder } from '../orders/order-record.ts';
+import { moveHandOver, moveOrder } from '../orders/order-record.ts';
 import { recordEvent } from '../store/history.ts';
 import { type Transaction } from '../store/store.ts';
 import { type JobRow, type OrderRow } from '../store/tables.ts';
@@ -43,7 +43,7 @@ import {
   type StationResult,
 } from './dispatch-parts.ts';
 import { holdsCardNumber } from './evidence-scan.ts';
-import { findStationJob, insertJob, isCardProven, moveJob } from './job-record.ts';
+import { holdJob, insertJob, isCardProven, moveJob } from './job-record.ts';
 
 interface Reported {
   readonly parts: DispatchParts;
@@ -240,11 +240,10 @@ async function takeInTransaction(
   message: Report,
 ): Promise<ReportAnswer> {
   const at = parts.clock.now();
-  const job = await findStationJob(tx, jobId, stationId);
-  const order = job === undefined ? undefined : await findOrder(tx, job.operation_id);
-  if (job === undefined || order === undefined) {
-    throw new RefusedReport(refuseStation('UNKNOWN_JOB', 'No such job'));
-  }
+  await noteStationSeen(tx, stationId, at);
+  const held = await holdJob(tx, jobId, stationId);
+  if (held === undefined) throw new RefusedReport(refuseStation('UNKNOWN_JOB', 'No such job'));
+  const { job, order } = held;
   const seen = await tx.db
     .selectFrom('station_messages')
     .select('message_id')
@@ -261,7 +260,6 @@ async function takeInTransaction(
     .insertInto('station_messages')
     .values({ job_id: jobId, message_id: message.messageId, received_at: at })
     .execute();
-  await noteStationSeen(tx, stationId, at);
   return { acknowledged: true, duplicate: false };
 }
 

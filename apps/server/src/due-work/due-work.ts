@@ -6,7 +6,7 @@
  * looks at the state again before it changes anything.
  */
 import { sql } from 'kysely';
-import { type Store, type Transaction } from '../store/store.ts';
+import { type Transaction } from '../store/store.ts';
 import { type WorkKind } from '../store/tables.ts';
 
 export interface DueWork {
@@ -15,6 +15,8 @@ export interface DueWork {
   /** How often it was tried before, 0 at first. */
   readonly attempts: number;
 }
+
+const unleased = { lease_until: null, lease_owner: null } as const;
 
 /** Adds work, or gives existing work a new time. */
 export async function scheduleWork(
@@ -25,9 +27,9 @@ export async function scheduleWork(
 ): Promise<void> {
   await tx.db
     .insertInto('due_work')
-    .values({ kind, subject_id: subjectId, due_at: dueAtMs, lease_until: null, attempts: 0 })
+    .values({ kind, subject_id: subjectId, due_at: dueAtMs, ...unleased, attempts: 0 })
     .onConflict((conflict) =>
-      conflict.columns(['kind', 'subject_id']).doUpdateSet({ due_at: dueAtMs, lease_until: null }),
+      conflict.columns(['kind', 'subject_id']).doUpdateSet({ due_at: dueAtMs, ...unleased }),
     )
     .execute();
 }
@@ -41,13 +43,16 @@ export async function completeWork(tx: Transaction, kind: WorkKind, subjectId: s
 export async function postponeWork(tx: Transaction, work: DueWork, dueAtMs: number): Promise<void> {
   await tx.db
     .updateTable('due_work')
-    .set({ due_at: dueAtMs, lease_until: null, attempts: work.attempts + 1 })
+    .set({ due_at: dueAtMs, ...unleased, attempts: work.attempts + 1 })
     .where('kind', '=', work.kind)
     .where('subject_id', '=', work.subjectId)
     .execute();
 }
 
-/** Claims at most `limit` pieces of one kind of work until `leaseUntilMs`. */
+/**
+ * Claims at most `limit` pieces of one kind of work until `leaseUntilMs`. Nodes that look at the same time get
+ * different pieces and do not wait for each other.
+ */
 export async function claimWork(
   tx: Transaction,
   kind: WorkKind,
@@ -55,12 +60,9 @@ export async function claimWork(
   nowMs: number,
   leaseUntilMs: number,
 ): Promise<DueWork[]> {
-  const rows = await tx.db
-    .updateTable('due_work')
-    .set({ lease_until: leaseUntilMs })
-    .where('kind', '=', kind)
-    .where('subject_id', 'in', (eb) =>
-      eb
+  const free = await tx
+    .lockedOrSkipped(
+      tx.db
         .selectFrom('due_work')
         .select('subject_id')
         .where('kind', '=', kind)
@@ -68,6 +70,17 @@ export async function claimWork(
         .where((or) => or.or([or('lease_until', 'is', null), or('lease_until', '<=', nowMs)]))
         .orderBy('due_at')
         .limit(limit),
+    )
+    .execute();
+  if (free.length === 0) return [];
+  const rows = await tx.db
+    .updateTable('due_work')
+    .set({ lease_until: leaseUntilMs, lease_owner: tx.nodeId })
+    .where('kind', '=', kind)
+    .where(
+      'subject_id',
+      'in',
+      free.map((row) => row.subject_id),
     )
     .returning(['kind', 'subject_id', 'attempts'])
     .execute();
@@ -84,18 +97,4 @@ export async function nextDueAtMs(tx: Transaction, kinds: readonly WorkKind[]): 
     .where('kind', 'in', kinds)
     .executeTakeFirst();
   return row?.next ?? undefined;
-}
-
-/**
- * Takes back every lease. Right only where one process has the database to itself (the embedded engine): the
- * holder of any lease found at start is dead.
- */
-export async function releaseAllWork(store: Store): Promise<void> {
-  await store.transaction(async (tx) => {
-    await tx.db
-      .updateTable('due_work')
-      .set({ lease_until: null })
-      .where('lease_until', 'is not', null)
-      .execute();
-  });
 }

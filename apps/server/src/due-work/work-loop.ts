@@ -39,6 +39,8 @@ export interface WorkLoopParts {
 
 const firstBackOffMs = 500;
 const longestBackOffMs = 30_000;
+/** How long work of a node that died may lie before another node takes it over. */
+const sweepEveryMs = 2_000;
 
 /** Delay before the next try after `attempts` earlier ones. */
 export function backOffMs(attempts: number): number {
@@ -54,6 +56,7 @@ export function createWorkLoop(parts: WorkLoopParts): WorkLoop {
   let looking: Promise<void> | undefined;
   let lookAgain = false;
   let stopped = true;
+  let sweptAtMs = -Infinity;
 
   const runOne = async (handler: WorkHandler, work: DueWork): Promise<void> => {
     let again: { readonly retryAtMs: number } | undefined;
@@ -87,6 +90,10 @@ export function createWorkLoop(parts: WorkLoopParts): WorkLoop {
 
   const look = async (): Promise<void> => {
     const now = clock.now();
+    if (now - sweptAtMs >= sweepEveryMs) {
+      await store.releaseLostWork();
+      sweptAtMs = now;
+    }
     const { claimed, next } = await store.transaction(async (tx) => {
       const found: (readonly [WorkHandler, DueWork])[] = [];
       for (const handler of handlers) {

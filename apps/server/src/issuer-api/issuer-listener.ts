@@ -20,8 +20,10 @@ import {
   refuseNotFound,
   refuseTooLarge,
   refuseUnauthorized,
+  refuseUnavailable,
   sendRefusal,
 } from './d1-refusal.ts';
+import { isUnavailable } from '../store/store-error.ts';
 import { bodyOf, registerBodyParsers } from './issuer-body.ts';
 import {
   type Answer,
@@ -33,6 +35,7 @@ import { requestToken } from './token-endpoint.ts';
 
 const bodyLimitBytes = 64 * 1_024;
 const answerLimitMs = 30_000;
+const retryAfterS = 5;
 
 export interface IssuerListenerParts extends ProductionParts {
   readonly clock: Clock;
@@ -55,6 +58,8 @@ export function canonicalUrl(url: string): string {
 }
 
 function refusalOf(error: unknown): D1Refusal | undefined {
+  // Whether the order is stored is not known: the same order again is a replay or a first one.
+  if (isUnavailable(error)) return refuseUnavailable(retryAfterS);
   const { statusCode, code } = (error ?? {}) as { statusCode?: unknown; code?: unknown };
   if (statusCode === 413) return refuseTooLarge;
   if (statusCode === 415) return refuseMediaType;
@@ -144,7 +149,7 @@ export function createIssuerListener(
   });
   app.setErrorHandler((error, request, reply) => {
     const refusal = refusalOf(error);
-    if (refusal === undefined) {
+    if (refusal === undefined || refusal.errorCode === 'SERVICE_UNAVAILABLE') {
       parts.logger.fault('issuer-api.request-failed', error, { correlationId: request.correlationId });
     }
     return sendRefusal(reply, refusal ?? refuseInternal);

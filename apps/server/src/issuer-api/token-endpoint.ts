@@ -8,7 +8,6 @@ import { check, jwtBearerGrant, type TokenAnswer, type TokenError, TokenRequest 
 import { type Clock } from '@cardwright/runtime';
 import { type IssuerConfig } from '../config.ts';
 import { type Store } from '../store/store.ts';
-import { isUniqueViolation } from '../store/store-error.ts';
 import { type AccessTokens, accessTokenLifeS, allScopes } from './access-token.ts';
 import {
   areClaimsValid,
@@ -40,18 +39,15 @@ const notAccepted = refuse('invalid_grant', 'The assertion was not accepted');
 async function useOnce(parts: TokenEndpointParts, assertion: ReadAssertion): Promise<boolean> {
   const { jti, iss } = assertion.claims;
   if (jti === undefined) return true;
-  try {
-    await parts.store.transaction(async (tx) => {
-      await tx.db
-        .insertInto('used_assertions')
-        .values({ issuer_id: iss, jti, expires_at: rememberUntilMs(assertion.claims) })
-        .execute();
-    });
-    return true;
-  } catch (error) {
-    if (isUniqueViolation(error)) return false;
-    throw error;
-  }
+  const used = await parts.store.transaction((tx) =>
+    tx.db
+      .insertInto('used_assertions')
+      .values({ issuer_id: iss, jti, expires_at: rememberUntilMs(assertion.claims) })
+      .onConflict((conflict) => conflict.doNothing())
+      .returning('jti')
+      .execute(),
+  );
+  return used.length === 1;
 }
 
 function grantedScope(requested: string | undefined): string | undefined {

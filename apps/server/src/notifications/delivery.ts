@@ -8,11 +8,12 @@ import { notificationDelayMs, notificationDelaysS } from '@cardwright/domain';
 import { type Clock, crashPoint, type Logger } from '@cardwright/runtime';
 import { completeWork } from '../due-work/due-work.ts';
 import { type WorkHandler } from '../due-work/work-loop.ts';
+import { findOrder } from '../orders/order-record.ts';
 import { recordEvent } from '../store/history.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { type NotificationRow } from '../store/tables.ts';
 import { type DeliveryAnswer, type IssuerClient } from './issuer-client.ts';
-import { finishNotification } from './outbox.ts';
+import { finishNotification, lockCard } from './outbox.ts';
 
 export interface DeliveryParts {
   readonly store: Store;
@@ -62,6 +63,11 @@ async function performDecision(
   answer: DeliveryAnswer,
 ): Promise<{ readonly retryAtMs: number } | undefined> {
   return parts.store.transaction(async (tx) => {
+    const seenBefore = await findPending(tx, notificationId);
+    if (seenBefore !== undefined) {
+      await findOrder(tx, seenBefore.operation_id);
+      await lockCard(tx, seenBefore.issuer_id, seenBefore.card_id);
+    }
     const notification = await findPending(tx, notificationId);
     if (notification === undefined) {
       await completeWork(tx, 'notify', notificationId);

@@ -18,6 +18,11 @@ export interface Outbox {
   enqueue(tx: Transaction, order: OrderRow, at: number): Promise<void>;
 }
 
+/** Whoever looks at a card's queue holds the card: its head and its next number are nobody else's meanwhile. */
+export async function lockCard(tx: Transaction, issuerId: string, cardId: string): Promise<void> {
+  await tx.lockName('card', `${issuerId} ${cardId}`);
+}
+
 async function headOf(
   tx: Transaction,
   issuerId: string,
@@ -38,6 +43,7 @@ export function createOutbox(catalogue: Catalogue, wakeWork: () => void): Outbox
   return {
     enqueue: async (tx, order, at) => {
       if (catalogue.issuers.get(order.issuer_id)?.notification === undefined) return;
+      await lockCard(tx, order.issuer_id, order.card_id);
       const head = await headOf(tx, order.issuer_id, order.card_id);
       const last = await tx.db
         .selectFrom('notifications')
@@ -80,7 +86,7 @@ export function createOutbox(catalogue: Catalogue, wakeWork: () => void): Outbox
   };
 }
 
-/** Ends one notification's delivery and lets the card's next one go. */
+/** Ends one notification's delivery and lets the card's next one go. The order and the card are locked. */
 export async function finishNotification(
   tx: Transaction,
   notification: NotificationRow,

@@ -9,6 +9,7 @@ import { type Logger, mtlsServerOptions, peerThumbprint } from '@cardwright/runt
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type ListenerConfig, type ServerConfig } from '../config.ts';
 import { type Doorbell } from '../dispatch/doorbell.ts';
+import { isUnavailable } from '../store/store-error.ts';
 import { type Store } from '../store/store.ts';
 import { summaryOf, viewOrder } from './order-view.ts';
 
@@ -115,6 +116,10 @@ export function createOperatorListener(
   });
   app.setErrorHandler((error, _request, reply) => {
     parts.logger.fault('operator-api.request-failed', error);
+    if (isUnavailable(error)) {
+      void reply.header('retry-after', '2');
+      return sendError(reply, 503, 'STORE_UNAVAILABLE', 'The database does not answer');
+    }
     return sendError(reply, 500, 'INTERNAL_ERROR', 'An internal error');
   });
   app.setNotFoundHandler((_request, reply) => sendError(reply, 404, 'NOT_FOUND', 'There is nothing here'));

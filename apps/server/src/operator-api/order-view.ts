@@ -2,7 +2,6 @@
 import { type OrderView, type TimelineEntry } from '@cardwright/protocol';
 import { type Transaction } from '../store/store.ts';
 import { type HistoryRow, type OrderRow } from '../store/tables.ts';
-import { findOrder } from '../orders/order-record.ts';
 
 type Data = Record<string, unknown>;
 
@@ -18,7 +17,11 @@ function entryOf(row: HistoryRow): TimelineEntry {
 
 /** The order with everything that happened to it, or undefined when there is none. Holds masked data only. */
 export async function viewOrder(tx: Transaction, operationId: string): Promise<OrderView | undefined> {
-  const order = await findOrder(tx, operationId);
+  const order = await tx.db
+    .selectFrom('orders')
+    .selectAll()
+    .where('operation_id', '=', operationId)
+    .executeTakeFirst();
   if (order === undefined) return undefined;
   const jobs = await tx.db
     .selectFrom('jobs')

@@ -12,7 +12,7 @@ import { type FingerprintAnswer } from '@cardwright/protocol';
 import { type Clock, crashPoint, newId } from '@cardwright/runtime';
 import { sql } from 'kysely';
 import { scheduleWork } from '../due-work/due-work.ts';
-import { type Outbox } from '../notifications/outbox.ts';
+import { lockCard, type Outbox } from '../notifications/outbox.ts';
 import { recordChange } from '../store/history.ts';
 import { type Store, type Transaction } from '../store/store.ts';
 import { type OrderRow } from '../store/tables.ts';
@@ -233,6 +233,8 @@ export async function takeOrder(parts: IntakeParts, arrival: OrderArrival): Prom
   const taken = await parts.store.transaction<
     IntakeResult | { readonly result: 'compare'; stored: OrderRow }
   >(async (tx) => {
+    // There may be no row of this card yet: two first orders of it meet here.
+    await lockCard(tx, arrival.issuerId, arrival.cardId);
     const replay = decideReplay(await findReplayed(tx, arrival), content, sha256);
     switch (replay.decision) {
       case 'same':

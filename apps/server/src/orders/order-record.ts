@@ -45,8 +45,13 @@ export function failureText(code: FaultCode, field?: string): string {
   return field === undefined || field === '' ? sentence : `${sentence}: ${field}`.slice(0, 128);
 }
 
+/**
+ * The order, locked until the transaction ends: what is read of it, its jobs and its history afterwards stays true.
+ * A transaction locks its station before and the card or due work after it.
+ */
 export async function findOrder(tx: Transaction, operationId: string): Promise<OrderRow | undefined> {
-  return tx.db.selectFrom('orders').selectAll().where('operation_id', '=', operationId).executeTakeFirst();
+  const query = tx.db.selectFrom('orders').selectAll().where('operation_id', '=', operationId);
+  return tx.locked(query).executeTakeFirst();
 }
 
 /** Moves an order to its next state. @throws IllegalTransitionError */

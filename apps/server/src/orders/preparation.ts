@@ -74,8 +74,8 @@ async function applyPreparation(
   prepared: Prepared,
 ): Promise<void> {
   await parts.store.transaction(async (tx) => {
-    await completeWork(tx, 'prepare', operationId);
     const order = await findOrder(tx, operationId);
+    await completeWork(tx, 'prepare', operationId);
     if (order?.state !== 'requested') return;
     const at = parts.clock.now();
     await moveOrder(tx, parts.outbox, order, { ...prepared, at });

@@ -27,6 +27,7 @@ import { claimJob } from '../dispatch/claim.ts';
 import { type DispatchParts, type StationResult } from '../dispatch/dispatch-parts.ts';
 import { takeReport } from '../dispatch/report.ts';
 import { VaultRefusedError, VaultUnavailableError } from '../vault-link/vault-link.ts';
+import { isUnavailable } from '../store/store-error.ts';
 import { serveDoorbell } from './doorbell-stream.ts';
 
 const bodyLimitBytes = 64 * 1_024;
@@ -49,6 +50,11 @@ function sendFault(parts: DispatchParts, reply: FastifyReply, error: unknown): F
   if (error instanceof VaultRefusedError) {
     parts.logger.fault('station.vault-refused', error);
     return sendError(reply, 'VAULT_REFUSED', 'The vault refused the request');
+  }
+  if (isUnavailable(error)) {
+    parts.logger.fault('station.store-unavailable', error);
+    void reply.header('retry-after', '2');
+    return sendError(reply, 'STORE_UNAVAILABLE', 'The database does not answer');
   }
   const status = (error as { statusCode?: unknown } | null)?.statusCode;
   if (typeof status === 'number' && status >= 400 && status < 500) {

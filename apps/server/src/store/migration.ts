@@ -35,24 +35,17 @@ export function readMigrations(folder: string = migrationsFolder): Migration[] {
     });
 }
 
+export const migrationsTable =
+  'CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)';
+
 /**
- * Brings a database to the newest schema. Returns the names of the migrations it applied.
+ * The migrations that a database lacks, which knows those of `applied` by name and checksum.
  * @throws StoreError STORE_MIGRATION_CHANGED, STORE_TOO_NEW
  */
-export function migrate(
-  raw: DatabaseSync,
-  nowMs: number,
-  migrations: readonly Migration[] = readMigrations(),
-): string[] {
-  raw.exec(
-    'CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)',
-  );
-  const applied = new Map(
-    raw
-      .prepare('SELECT name, checksum FROM schema_migrations')
-      .all()
-      .map((row) => [String(row['name']), String(row['checksum'])]),
-  );
+export function findMissingMigrations(
+  applied: ReadonlyMap<string, string>,
+  migrations: readonly Migration[],
+): Migration[] {
   for (const name of applied.keys()) {
     if (!migrations.some((migration) => migration.name === name)) {
       throw new StoreError(
@@ -61,20 +54,37 @@ export function migrate(
       );
     }
   }
-  const added: string[] = [];
-  for (const migration of migrations) {
+  return migrations.filter((migration) => {
     const checksum = applied.get(migration.name);
-    if (checksum === migration.checksum) continue;
-    if (checksum !== undefined) {
+    if (checksum !== undefined && checksum !== migration.checksum) {
       throw new StoreError(
         'STORE_MIGRATION_CHANGED',
         `migration ${migration.name} was changed after it was applied`,
       );
     }
-    applyMigration(raw, migration, nowMs);
-    added.push(migration.name);
-  }
-  return added;
+    return checksum === undefined;
+  });
+}
+
+/**
+ * Brings an embedded database to the newest schema. Returns the names of the migrations it applied.
+ * @throws StoreError STORE_MIGRATION_CHANGED, STORE_TOO_NEW
+ */
+export function migrate(
+  raw: DatabaseSync,
+  nowMs: number,
+  migrations: readonly Migration[] = readMigrations(),
+): string[] {
+  raw.exec(migrationsTable);
+  const applied = new Map(
+    raw
+      .prepare('SELECT name, checksum FROM schema_migrations')
+      .all()
+      .map((row) => [String(row['name']), String(row['checksum'])]),
+  );
+  const missing = findMissingMigrations(applied, migrations);
+  for (const migration of missing) applyMigration(raw, migration, nowMs);
+  return missing.map((migration) => migration.name);
 }
 
 function applyMigration(raw: DatabaseSync, migration: Migration, nowMs: number): void {

@@ -1,6 +1,12 @@
-/** Faults of the store, with stable codes, and the reading of the engine's own error numbers. */
+/** Faults of the store, with stable codes, and the reading of the embedded engine's own error numbers. */
 export type StoreErrorCode =
-  'STORE_IN_USE' | 'STORE_MIGRATION_CHANGED' | 'STORE_TOO_NEW' | 'STORE_TRANSACTION_WAITED' | 'STORE_CLOSED';
+  | 'STORE_IN_USE'
+  | 'STORE_MIGRATION_CHANGED'
+  | 'STORE_TOO_NEW'
+  | 'STORE_TRANSACTION_WAITED'
+  | 'STORE_CLOSED'
+  | 'STORE_NOT_DURABLE'
+  | 'STORE_UNAVAILABLE';
 
 export class StoreError extends Error {
   override readonly name = 'StoreError';
@@ -12,23 +18,15 @@ export class StoreError extends Error {
   }
 }
 
+/** True when the database cannot be used now: whether the work was done is not known, and it may be tried again. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'STORE_UNAVAILABLE';
+}
+
 const sqliteBusy = 5;
-const sqliteUnique = 2067;
-const sqlitePrimaryKey = 1555;
-
-function engineNumber(error: unknown): number | undefined {
-  const number = (error as { errcode?: unknown } | null)?.errcode;
-  return typeof number === 'number' ? number : undefined;
-}
-
-/** True when a unique or primary key refused the write. */
-export function isUniqueViolation(error: unknown): boolean {
-  const number = engineNumber(error);
-  return number === sqliteUnique || number === sqlitePrimaryKey;
-}
 
 /** True when another process has the database file. */
 export function isInUse(error: unknown): boolean {
-  const number = engineNumber(error);
-  return number !== undefined && (number & 0xff) === sqliteBusy;
+  const number = (error as { errcode?: unknown } | null)?.errcode;
+  return typeof number === 'number' && (number & 0xff) === sqliteBusy;
 }

@@ -1,149 +1,58 @@
 /**
- * Transactions with group commit: transactions that wait together run as savepoints inside one outer transaction
- * and are acknowledged after its single durable COMMIT.
+ * What the server asks of a storage engine: transactions, and a word to the other nodes.
  *
- * Invariants: a caller hears of success only after the commit; one failed transaction undoes itself alone; a
- * transaction touches nothing but the database. One that waits for anything else would hold up everybody, so
- * the store sees it and closes itself: nothing may go on behind half a transaction.
+ * Invariants: a caller hears of success only after a durable commit; a transaction touches nothing but the
+ * database, and may be run again from its beginning (another engine's conflict), so it changes nothing else before
+ * `onCommit`. Where writers run side by side, a transaction locks what it looks at before it decides, in one order
+ * for all of them: station, order, card, due work.
  */
-import { type Kysely } from 'kysely';
-import { type SqliteConnection } from './sqlite-connection.ts';
-import { StoreError } from './store-error.ts';
+import { type Kysely, type SelectQueryBuilder } from 'kysely';
 import { type Tables } from './tables.ts';
 
-export interface Transaction {
+/** Row locks, the one thing that the engines do differently: SQLite has a single writer and needs none. */
+export interface RowLocks {
+  /** `query`, with the rows it finds locked until the end of the transaction and read after the wait. */
+  locked<TB extends keyof Tables, O>(
+    query: SelectQueryBuilder<Tables, TB, O>,
+  ): SelectQueryBuilder<Tables, TB, O>;
+  /** The same, but rows that another transaction holds are passed over. */
+  lockedOrSkipped<TB extends keyof Tables, O>(
+    query: SelectQueryBuilder<Tables, TB, O>,
+  ): SelectQueryBuilder<Tables, TB, O>;
+  /** Waits until no other transaction holds this name: for what has no row of its own to lock. */
+  lockName(kind: 'card' | 'catalogue', name: string): Promise<void>;
+}
+
+export interface Transaction extends RowLocks {
   readonly db: Kysely<Tables>;
+  /** Who leases work here: the number of this node. */
+  readonly nodeId: number;
   /** Runs `action` after the commit, before the caller goes on; never when the transaction is undone. */
   onCommit(action: () => void): void;
 }
 
+/** What one node tells the others; `everything` also stands for what may have been missed. */
+export type Wakeup =
+  | { readonly about: 'station'; readonly stationId: string }
+  | { readonly about: 'work' }
+  | { readonly about: 'everything' };
+
+/** Words between the nodes on one database. A lost one costs time only: everybody also polls. */
+export interface Wakeups {
+  /** Tells the other nodes, soon and together with what else there is to tell. Never fails. */
+  publish(wakeup: Exclude<Wakeup, { about: 'everything' }>): void;
+  /** Hears what other nodes say, and `everything` after words may have been lost. */
+  subscribe(listener: (wakeup: Wakeup) => void): void;
+}
+
 export interface Store {
-  /** Runs `work` in a transaction and resolves with its value once it is durable. */
+  /** Runs `work` in a transaction and resolves with its value once it is durable. @throws StoreError */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /** Resolves when the database can be written to. @throws StoreError STORE_UNAVAILABLE */
+  check(): Promise<void>;
+  /** Takes back the leases of nodes that are gone. */
+  releaseLostWork(): Promise<void>;
+  readonly wakeups: Wakeups;
   /** Finishes what waits, then closes the database. */
   close(): Promise<void>;
-}
-
-/** How many transactions share one commit at most. */
-const maxGroupSize = 256;
-
-interface Waiting {
-  /** Runs inside the outer transaction; returns what to do after the commit. */
-  run(): Promise<() => void>;
-  reject(error: unknown): void;
-}
-
-/** Resolves when the event loop turned: a transaction that is still running then waits for something else. */
-function nextTurn(): { readonly reached: Promise<'turned'>; cancel(): void } {
-  let cancel = (): void => undefined;
-  const reached = new Promise<'turned'>((resolve) => {
-    const immediate = setImmediate(resolve, 'turned');
-    cancel = () => {
-      clearImmediate(immediate);
-    };
-  });
-  return { reached, cancel };
-}
-
-async function withoutWaiting<T>(work: Promise<T>): Promise<T> {
-  const turn = nextTurn();
-  try {
-    const first = await Promise.race([work.then((value) => ({ value })), turn.reached]);
-    if (first === 'turned') {
-      throw new StoreError(
-        'STORE_TRANSACTION_WAITED',
-        'a transaction waited for something outside the database',
-      );
-    }
-    return first.value;
-  } finally {
-    turn.cancel();
-  }
-}
-
-export function createStore(connection: SqliteConnection): Store {
-  const { raw, kysely } = connection;
-  const queue: Waiting[] = [];
-  let running: Promise<void> | undefined;
-  let closed: StoreError | undefined;
-
-  const undo = (savepoint: string): void => {
-    raw.exec(`ROLLBACK TO ${savepoint}`);
-    raw.exec(`RELEASE ${savepoint}`);
-  };
-
-  const runGroup = async (): Promise<void> => {
-    const done: (() => void)[] = [];
-    const members: Waiting[] = [];
-    try {
-      raw.exec('BEGIN IMMEDIATE');
-      while (queue.length > 0 && members.length < maxGroupSize) {
-        const waiting = queue.shift();
-        if (waiting === undefined) break;
-        members.push(waiting);
-        raw.exec('SAVEPOINT member');
-        try {
-          done.push(await withoutWaiting(waiting.run()));
-          raw.exec('RELEASE member');
-        } catch (error) {
-          if (error instanceof StoreError && error.code === 'STORE_TRANSACTION_WAITED') throw error;
-          undo('member');
-          done.push(() => {
-            waiting.reject(error);
-          });
-        }
-      }
-      raw.exec('COMMIT');
-    } catch (error) {
-      if (raw.isTransaction) raw.exec('ROLLBACK');
-      if (error instanceof StoreError) {
-        // What the waiting transaction does later must not reach the database.
-        closed = error;
-        raw.close();
-      }
-      for (const member of members) member.reject(error);
-      return;
-    }
-    for (const finish of done) finish();
-  };
-
-  const runAll = async (): Promise<void> => {
-    // One turn of the event loop gathers the transactions of all requests that came in together.
-    await new Promise((resolve) => setImmediate(resolve));
-    while (queue.length > 0) {
-      if (closed !== undefined) {
-        for (const waiting of queue.splice(0)) waiting.reject(closed);
-        break;
-      }
-      await runGroup();
-    }
-    running = undefined;
-  };
-
-  return {
-    transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
-      new Promise<T>((resolve, reject) => {
-        if (closed !== undefined) {
-          reject(closed);
-          return;
-        }
-        queue.push({
-          run: async () => {
-            const afterCommit: (() => void)[] = [];
-            const value = await work({ db: kysely, onCommit: (action) => afterCommit.push(action) });
-            return () => {
-              for (const action of afterCommit) action();
-              resolve(value);
-            };
-          },
-          reject,
-        });
-        running ??= runAll();
-      }),
-    close: async () => {
-      await running;
-      closed ??= new StoreError('STORE_CLOSED', 'the store is closed');
-      if (raw.isOpen) raw.close();
-    },
-  };
 }

@@ -144,6 +144,7 @@ interface DueWorkTable {
   subject_id: string;
   due_at: number;
   lease_until: number | null;
+  lease_owner: number | null;
   attempts: number;
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach } from 'node:test';
 import { stationPaths } from '@cardwright/protocol';
 import { type ClientAnswer } from '@cardwright/runtime';
+import { type Engine } from './engines.ts';
 import { createWorld, type World } from './server-fixture.ts';
 import { type ClaimedJob, produced, startThread, type Thread } from './thread.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
@@ -45,10 +46,10 @@ function started<T>(part: T | undefined): T {
 }
 
 /** Call it in a `describe` block: it brings everything up before each test and empties the queue after it. */
-export function useDispatchRig(): DispatchRig {
+export function useDispatchRig(engine: Engine): DispatchRig {
   const running: Running = {};
   before(async () => {
-    running.world = await createWorld({ waitLimitMs: 600_000 });
+    running.world = await createWorld({ engine, waitLimitMs: 600_000 });
   });
   beforeEach(async () => {
     running.clock = createVirtualClock(Date.now());

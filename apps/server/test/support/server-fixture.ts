@@ -1,5 +1,5 @@
 /**
- * A whole server for one test: real sockets, real certificates, real SQLite in a throw-away folder, with a fake
+ * A whole server for one test: real sockets, real certificates, a real database of either engine, with a fake
  * vault and a fake issuer on the other ends.
  */
 import { randomInt, randomUUID } from 'node:crypto';
@@ -20,6 +20,7 @@ import { CompactEncrypt, importJWK, importPKCS8, SignJWT } from 'jose';
 import { createServerApp, type ServerApp } from '../../src/app.ts';
 import { type ServerConfig } from '../../src/config.ts';
 import { type DispatchTimes } from '../../src/dispatch/dispatch-parts.ts';
+import { type Engine, freshDatabase } from './engines.ts';
 import { type FakeIssuer, startFakeIssuer } from './fake-issuer.ts';
 import { type FakeVault, startFakeVault } from './fake-vault.ts';
 
@@ -79,6 +80,8 @@ async function makeAuthorities(): Promise<Authorities> {
 }
 
 export interface WorldOptions {
+  /** The embedded engine when absent. */
+  readonly engine?: Engine;
   /** Adds outbound OAuth to the first issuer's notification target. */
   readonly oauth?: boolean;
   readonly waitLimitMs?: number;
@@ -135,6 +138,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const config: ServerConfig = {
     environment: 'sandbox',
     dataFolder: join(folder, 'data'),
+    database: await freshDatabase(options.engine ?? 'sqlite'),
     tls: { certFile: serverTls.certFile, keyFile: serverTls.keyFile },
     issuerListener: listener(caFiles.issuers),
     stationListener: listener(caFiles.stations),

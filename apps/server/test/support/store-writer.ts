@@ -1,12 +1,12 @@
 /** A process that writes to a store without end and prints what was acknowledged, to be killed in the middle. */
 import { systemClock } from '@cardwright/runtime';
 import { scheduleWork } from '../../src/due-work/due-work.ts';
-import { openStore } from '../../src/store/open-store.ts';
+import { openSqliteStore } from '../../src/store/open-store.ts';
 import { type Store } from '../../src/store/store.ts';
 
 function open(folder: string): Store {
   try {
-    return openStore(folder, systemClock);
+    return openSqliteStore(folder, systemClock);
   } catch (error) {
     process.exit((error as { code?: unknown }).code === 'STORE_IN_USE' ? 3 : 1);
   }

@@ -29,7 +29,10 @@ export const StationJob = Type.Object(
 );
 export type StationJob = Static<typeof StationJob>;
 
-export const ClaimRequest = Type.Object({ bootId: Id, agentVersion: Type.String({ maxLength: 64 }) }, closed);
+export const ClaimRequest = Type.Object(
+  { bootId: Id, agentVersion: Type.String({ pattern: '^[ -~]{0,64}$' }) },
+  closed,
+);
 export type ClaimRequest = Static<typeof ClaimRequest>;
 /** The station's current job, else the next one in its queue, else null. */
 export const ClaimAnswer = Type.Object({ job: Type.Union([StationJob, Type.Null()]) }, closed);
@@ -185,6 +188,8 @@ export const stationErrors = {
   CARD_UNPROVEN: { httpStatus: 409, isFinal: true },
   STATION_UNKNOWN: { httpStatus: 401, isFinal: false },
   VAULT_UNAVAILABLE: { httpStatus: 503, isFinal: false },
+  /** The server's database is away: nothing was decided, the call may be repeated. */
+  STORE_UNAVAILABLE: { httpStatus: 503, isFinal: false },
   INTERNAL_ERROR: { httpStatus: 500, isFinal: false },
 } as const;
 export type StationErrorCode = keyof typeof stationErrors;
