@@ -40,7 +40,7 @@ export async function startSimulator(config: SimulatorConfig, options: Simulator
   const server = await listenRpc({
     host: config.evolis.host,
     port: config.evolis.port,
-    requestTimeoutMs: config.evolis.requestTimeoutMs ?? 5_000,
+    requestTimeoutMs: config.evolis.requestTimeoutMs ?? 30_000,
     clock,
     serve: (request) => service.serve(request),
     isSilent: () => service.isSilent,

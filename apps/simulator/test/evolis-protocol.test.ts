@@ -52,7 +52,7 @@ test('bytes that are no request get the error that JSON-RPC has for them', async
 });
 
 test('a client that never half-closes is cut off', async () => {
-  await using rig = await startRig();
+  await using rig = await startRig({ evolis: { host: '127.0.0.1', port: 0, requestTimeoutMs: 250 } });
   const socket = await openSocket(rig.port);
   socket.write('{"jsonrpc":"2.0"');
   assert.equal(await readToEnd(socket), '');

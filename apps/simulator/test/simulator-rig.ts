@@ -49,7 +49,7 @@ export async function testConfig(
 ): Promise<SimulatorConfig> {
   return {
     dataFolder,
-    evolis: { host: '127.0.0.1', port: 0, requestTimeoutMs: 250 },
+    evolis: { host: '127.0.0.1', port: 0 },
     vpcd: { host: '127.0.0.1', port: await closedPort() },
     secureChannel: 'SCP03',
     blanks: 3,

@@ -35,7 +35,7 @@ export interface EvolisSessionOptions {
 /** MANUAL output: the card waits inside for `Se` or `Ser` (unverified on hardware, see the README). */
 const printSettings = 'GDuplexMode=DUPLEX_CC;GInputTray=FEEDER;GOutputTray=MANUAL;GRibbonType=RC_YMCKO';
 /** How long the reader may take to notice that the card has left it. */
-const removalLimitMs = 2_000;
+const removalLimitMs = 5_000;
 
 export class EvolisSession implements CardSession {
   readonly #link: EvolisLink;

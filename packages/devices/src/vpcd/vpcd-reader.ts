@@ -36,7 +36,7 @@ export async function listenVpcd(options: VpcdReaderOptions): Promise<VpcdReader
   const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
   const reader = new TcpVpcdReader(server, {
     apduTimeoutMs: options.apduTimeoutMs ?? 10_000,
-    atrTimeoutMs: options.atrTimeoutMs ?? 2_000,
+    atrTimeoutMs: options.atrTimeoutMs ?? 5_000,
     clock: options.clock ?? systemClock,
   });
   await new Promise<void>((resolve, reject) => {
