@@ -159,6 +159,7 @@ async function benchToken(kind: TokenKind, folder: string, count: number): Promi
     token: token.token,
     pin: new TextEncoder().encode(token.pin),
     environment: 'test',
+    registerFile: token.registerFile,
     allowHostKeyBytes: true,
   });
   const ofPort = await portWorks(keys, testKeys)

@@ -19,6 +19,8 @@ export interface TestToken {
   readonly libraryParameters?: string;
   readonly token: { readonly label: string };
   readonly pin: string;
+  /** Where the register of its keys may stand. */
+  readonly registerFile: string;
   /** Environment variables that must stand before the module is loaded. */
   readonly environment: Readonly<Record<string, string>>;
 }
@@ -55,6 +57,7 @@ function createSoftHsmToken(folder: string): TestToken {
     module: installedFile('libsofthsm2', 'libsofthsm2.so'),
     token: { label },
     pin,
+    registerFile: join(folder, 'register.sqlite'),
     environment,
   };
 }
@@ -70,6 +73,7 @@ function createNssToken(folder: string): TestToken {
     libraryParameters: `configdir='sql:${folder}' certPrefix='' keyPrefix='' secmod='secmod.db' flags= `,
     token: { label: 'NSS Certificate DB' },
     pin,
+    registerFile: join(folder, 'register.sqlite'),
     environment: {},
   };
 }

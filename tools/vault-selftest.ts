@@ -28,7 +28,7 @@ async function openAdapter(choice: AdapterChoice, folder: string): Promise<KeySt
   if (choice === 'software') {
     return openSoftwareKeys({ folder, masterKey: randomBytes(32), environment: 'test' });
   }
-  const { environment, module, libraryParameters, token, pin } = createToken(choice, folder);
+  const { environment, module, libraryParameters, token, pin, registerFile } = createToken(choice, folder);
   Object.assign(process.env, environment);
   return openPkcs11Keys({
     module,
@@ -36,6 +36,7 @@ async function openAdapter(choice: AdapterChoice, folder: string): Promise<KeySt
     token,
     pin: new TextEncoder().encode(pin),
     environment: 'test',
+    registerFile,
     allowHostKeyBytes: true,
   });
 }

@@ -128,9 +128,9 @@ test('a ceremony at a terminal: nothing secret is echoed, and the transcript is 
 
   const keys = await open();
   t.after(() => keys.close());
-  assert.equal(keys.inventory()[0]?.origin, 'ceremony');
+  assert.equal(keys.management.inventory()[0]?.origin, 'ceremony');
   assert.deepEqual(
-    keys.componentsKnown('kmc').map(({ component, custodian }) => `${component} ${custodian}`),
+    keys.management.componentsKnown('kmc').map(({ component, custodian }) => `${component} ${custodian}`),
     ['1 aiko', '2 ben', '3 chiyo'],
   );
 });
@@ -180,7 +180,7 @@ test('a ceremony from a pipe makes the same key in a sandbox, shows nothing that
   const keys = await open();
   t.after(() => keys.close());
   assert.deepEqual(
-    keys.inventory().map(({ name, usage }) => `${name} ${usage}`),
+    keys.management.inventory().map(({ name, usage }) => `${name} ${usage}`),
     ['pvk/1 PVK'],
   );
 });

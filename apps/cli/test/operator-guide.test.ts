@@ -26,7 +26,7 @@ async function blockUnder(kbpk: Uint8Array): Promise<string> {
     const protection = await keys.ensure('kbpk/1', spec);
     const details = { exportability: 'E' } as const;
     const key = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' }, details);
-    const made = await keys.exportKeyBlock(protection, key, 'E');
+    const made = await keys.management.exportKeyBlock(protection, key, 'E');
     assert.ok(made.ok);
     return made.block;
   } finally {

@@ -4,35 +4,11 @@
  * Invariant: the production environment takes keys in a token only, and names every operation that may show key
  * bytes to the vault's own memory (security.md K1, K2, K11).
  */
-import { keyOperationNames } from '@cardwright/keys';
+import { Pkcs11KeyConfig } from '@cardwright/keys';
 import { ConfigError, readConfig } from '@cardwright/runtime';
 import { type Static, Type } from 'typebox';
 
 const closed = { additionalProperties: false } as const;
-
-const KeyOperation = Type.Union(keyOperationNames.map((name) => Type.Literal(name)));
-
-const Pkcs11KeyConfig = Type.Object(
-  {
-    adapter: Type.Literal('pkcs11'),
-    /** The module's shared library. */
-    module: Type.String({ minLength: 1 }),
-    /** Handed to C_Initialize; only NSS needs it. */
-    libraryParameters: Type.Optional(Type.String({ minLength: 1 })),
-    tokenLabel: Type.String({ minLength: 1, maxLength: 32 }),
-    /** The PIN of the normal user; one line break at the end is ignored. */
-    pinFile: Type.String({ minLength: 1 }),
-    /** Operations that may show key bytes to the vault's memory: all (sandbox only), none, or those named. */
-    allowHostKeyBytes: Type.Union([Type.Boolean(), Type.Array(KeyOperation, { uniqueItems: true })]),
-    sessions: Type.Optional(Type.Integer({ minimum: 1, maximum: 32 })),
-    /** For a token behind a network: every call leaves the main thread. */
-    isRemote: Type.Optional(Type.Boolean()),
-    /** A call that takes longer ends the process, which is started again. Default 30 s. */
-    callLimitMs: Type.Optional(Type.Integer({ minimum: 100, maximum: 600_000 })),
-  },
-  closed,
-);
-export type Pkcs11KeyConfig = Static<typeof Pkcs11KeyConfig>;
 
 export const VaultConfig = Type.Object(
   {

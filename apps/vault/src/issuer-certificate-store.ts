@@ -57,6 +57,10 @@ async function load(path: string): Promise<IssuerCertificate | undefined> {
   return checked.value;
 }
 
+/** Name of the file in the folder of certificates. */
+export const issuerCertificateFile = (issuerKey: string, issuerNumber: string): string =>
+  `${issuerKey.replaceAll('/', '~')}~${issuerNumber}.json`;
+
 type OdaKeySet = ProductProfile['keys']['oda'][string];
 
 /** CA keys of payment systems that the configuration trusts, and the month that is now. */
@@ -108,7 +112,7 @@ export async function openIssuerCertificates(
       if (byKey.has(oda.issuerKey)) continue;
       const ofKey: IssuerCertificate[] = [];
       for (const issuerNumber of panPrefixes) {
-        const name = `${oda.issuerKey.replaceAll('/', '~')}~${issuerNumber}.json`;
+        const name = issuerCertificateFile(oda.issuerKey, issuerNumber);
         let certificate = await load(join(folder, name));
         if (certificate === undefined) {
           certificate = await createIssuerCertificate(keys, oda, { rid: emv.rid, issuerNumber });

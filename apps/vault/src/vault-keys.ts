@@ -5,52 +5,28 @@
  * which are the published ones that simulated blanks carry and exist in the sandbox environment only; production
  * finds its master keys in the token, or does not start.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
 import { pinKeyName, type ProductProfile } from '@cardwright/dataprep';
 import {
   type KeyAdapterStatus,
   type KeyOperationName,
-  type KeySpec,
   type KeyStore,
-  openPkcs11Keys,
+  openConfiguredPkcs11Keys,
   openSoftwareKeys,
-  SoftwareKeys,
+  type Pkcs11KeyConfig,
 } from '@cardwright/keys';
 import { ConfigError, type Logger, wipe } from '@cardwright/runtime';
-import { type Pkcs11KeyConfig, type VaultConfig } from './config.ts';
+import { type VaultConfig } from './config.ts';
+import { issuerCertificateFile } from './issuer-certificate-store.ts';
+import { missingProductKeys, type NamedKey, productKeys } from './product-keys.ts';
 
 /** EX_TEMPFAIL: the supervisor starts the vault again, and requests are repeated. */
 export const keyModuleLostExitCode = 75;
 
-/** GlobalPlatform's published default card key. */
-const publishedCardKey = Uint8Array.from({ length: 16 }, (_, i) => 0x40 + i);
-
-type MasterKeyUsage = 'IMK-AC' | 'IMK-SMI' | 'IMK-SMC' | 'CVK' | 'PVK';
-const tdes = (usage: MasterKeyUsage): KeySpec => ({ algorithm: 'TDES-2KEY', usage });
-
-const namedKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
-  ['imk-ac/1', tdes('IMK-AC')],
-  ['imk-smi/1', tdes('IMK-SMI')],
-  ['imk-smc/1', tdes('IMK-SMC')],
-  ['cvk/1', tdes('CVK')],
-  ['pvk/1', tdes('PVK')],
-  ['kmc-scp02/1', { algorithm: 'TDES-2KEY', usage: 'KMC', value: publishedCardKey }],
-  ['kmc-scp03/1', { algorithm: 'AES-128', usage: 'KMC', value: publishedCardKey }],
-  ['ca/1', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
-  ['issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
-  // The second sandbox product shares nothing with the first but the blanks' card keys.
-  ['imk-ac/2', tdes('IMK-AC')],
-  ['imk-smi/2', tdes('IMK-SMI')],
-  ['imk-smc/2', tdes('IMK-SMC')],
-  ['cvk/2', tdes('CVK')],
-  ['pvk/2', tdes('PVK')],
-  ['ca/2', { algorithm: 'RSA', usage: 'CA', bits: 1408, exponent: 3 }],
-  ['issuer/2', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408, exponent: 3 }],
-];
-
 /** Keys that nobody else shares: random in every environment. */
-const ownKeys: readonly (readonly [name: string, spec: KeySpec])[] = [
+const ownKeys: readonly NamedKey[] = [
   ['seal/1', { algorithm: 'AES-256', usage: 'SEAL' }],
   ['token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }],
 ];
@@ -62,6 +38,7 @@ export interface VaultKeysOptions {
   readonly config: VaultConfig;
   /** Named in errors. */
   readonly configFile: string;
+  readonly products: readonly ProductProfile[];
   readonly logger: Logger;
 }
 
@@ -70,14 +47,14 @@ export interface VaultKeysOptions {
  * @throws ConfigError when a file cannot be used or production lacks a key; KeyError KEY_STORE when the store cannot
  */
 export async function openVaultKeys(options: VaultKeysOptions): Promise<KeyStore> {
-  const { config, configFile } = options;
+  const { config, products } = options;
   const { keys: choice } = config;
   const store =
     choice?.adapter === 'pkcs11' ? await openTokenKeys(options, choice) : await openFolderKeys(options);
   try {
     const isProduction = config.environment === 'production';
-    if (isProduction) await requireMasterKeys(store, configFile);
-    const agreed = isProduction ? [] : [...namedKeys, ...config.issuerIds.map(pinKey)];
+    if (isProduction) await requireMasterKeys(store, options);
+    const agreed = isProduction ? [] : [...productKeys(products), ...config.issuerIds.map(pinKey)];
     const destroyed = destroyedKeys(store);
     for (const [name, spec] of [...agreed, ...ownKeys, ...config.issuerIds.map(recipientKey)]) {
       if (!destroyed.has(name)) await store.ensure(name, spec);
@@ -89,7 +66,6 @@ export async function openVaultKeys(options: VaultKeysOptions): Promise<KeyStore
   }
 }
 
-type NamedKey = readonly [name: string, spec: KeySpec];
 const recipientKey = (issuerId: string): NamedKey => [
   recipientKeyName(issuerId),
   { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' },
@@ -100,15 +76,19 @@ const pinKey = (issuerId: string): NamedKey => [
 ];
 
 /** A destroyed key stays destroyed: what still names it is refused, the vault starts all the same. */
-function destroyedKeys(store: KeyStore): ReadonlySet<string> {
-  if (!(store instanceof SoftwareKeys)) return new Set();
-  return new Set(store.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])));
+function destroyedKeys({ management }: KeyStore): ReadonlySet<string> {
+  return new Set(management.inventory().flatMap(({ name, state }) => (state === 'destroyed' ? [name] : [])));
 }
 
-/** Keys that stand for an agreement with others come from a ceremony, never from a first start. */
-async function requireMasterKeys(store: KeyStore, configFile: string): Promise<void> {
+/** Keys that stand for an agreement with others come from a ceremony or a key block, never from a first start. */
+async function requireMasterKeys(
+  store: KeyStore,
+  { config, configFile, products }: VaultKeysOptions,
+): Promise<void> {
   const held = new Set((await store.list()).map(({ handle }) => handle.id));
-  const missing = namedKeys.map(([name]) => name).filter((name) => !held.has(name));
+  const missing = missingProductKeys(products, held, config.testPanPrefixes, (issuerKey, prefix) =>
+    existsSync(join(config.dataFolder, 'certificates', issuerCertificateFile(issuerKey, prefix))),
+  );
   if (missing.length === 0) return;
   throw new ConfigError(
     configFile,
@@ -143,38 +123,25 @@ async function openTokenKeys(
   { config, configFile, logger }: VaultKeysOptions,
   choice: Pkcs11KeyConfig,
 ): Promise<KeyStore> {
-  const file = await readSecretFile(choice.pinFile, 'keys.pinFile', configFile);
-  const pin = file.at(-1) === 0x0a ? file.subarray(0, -1) : file;
-  const { module, libraryParameters, tokenLabel, allowHostKeyBytes, sessions, isRemote } = choice;
   const lastWords = {
     level: 50,
     component: 'vault',
     event: 'vault.key-module-hangs',
     function: '{function}',
   };
-  try {
-    return await openPkcs11Keys({
-      module,
-      ...(libraryParameters !== undefined && { libraryParameters }),
-      token: { label: tokenLabel },
-      pin,
-      environment: config.environment === 'production' ? 'production' : 'test',
-      allowHostKeyBytes,
-      ...(sessions !== undefined && { sessions }),
-      ...(isRemote !== undefined && { isRemote }),
-      watchdog: {
-        deadlineMs: choice.callLimitMs ?? 30_000,
-        exitCode: keyModuleLostExitCode,
-        lastWords: JSON.stringify(lastWords),
-      },
-      onTokenLost: (error) => {
-        logger.fault('vault.token-lost', error, { answer: error.message });
-        process.exit(keyModuleLostExitCode);
-      },
-    });
-  } finally {
-    wipe(file);
-  }
+  return openConfiguredPkcs11Keys(choice, {
+    pinFileBytes: await readSecretFile(choice.pinFile, 'keys.pinFile', configFile),
+    environment: config.environment === 'production' ? 'production' : 'test',
+    registerFile: join(config.dataFolder, 'keys', 'register.sqlite'),
+    // The offline key commands and a second vault are kept out while this one runs.
+    isExclusive: true,
+    exitCode: keyModuleLostExitCode,
+    lastWords: JSON.stringify(lastWords),
+    onTokenLost: (error) => {
+      logger.fault('vault.token-lost', error, { answer: error.message });
+      process.exit(keyModuleLostExitCode);
+    },
+  });
 }
 
 /** Operations of the port that these products need; of two secure channels, one is enough. */

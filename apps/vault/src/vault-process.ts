@@ -28,7 +28,7 @@ export async function startVault(
 ): Promise<string> {
   const config = readVaultConfig(configFile);
   await mkdir(config.dataFolder, { recursive: true, mode: 0o700 });
-  const keys = await openVaultKeys({ config, configFile, logger });
+  const keys = await openVaultKeys({ config, configFile, products: productProfiles, logger });
   onShutdown('keys', () => keys.close());
   const keyStatus = await keys.status();
   reportKeys(logger, keyStatus);

@@ -171,6 +171,8 @@ describe('the status', () => {
       'pvv',
       'wrapPinForCard',
       'openJwe',
+      'holdCeremony',
+      'importKeyBlock',
     ]);
     assert(operations.every(({ result }) => result === 'passed'));
     const opened = vault
@@ -206,7 +208,7 @@ describe('a vault whose token may show no key bytes', () => {
       .split('\n')
       .filter((line) => line.includes('"vault.key-operation-refused"'));
     const names = refused.map((line) => (JSON.parse(line) as { operation: string }).operation);
-    assert.deepEqual(names, ['wrapForCard/TDES-ECB', 'pvv']);
+    assert.deepEqual(names, ['wrapForCard/TDES-ECB', 'pvv', 'holdCeremony', 'importKeyBlock']);
   });
 });
 

@@ -7,14 +7,12 @@ export {
   type KeyOperationStatus,
   type KeyStore,
 } from './key-status.ts';
+export { Pkcs11Error } from './pkcs11/pkcs11-error.ts';
 export { openPkcs11Keys, type Pkcs11Keys, type Pkcs11KeysOptions } from './pkcs11/pkcs11-key-store.ts';
+export { openConfiguredPkcs11Keys, Pkcs11KeyConfig } from './pkcs11/pkcs11-config.ts';
 export { type KeySpec } from './key-making.ts';
-export {
-  type ImportKeyBlockOptions,
-  type KeyInventoryEntry,
-  SoftwareKeys,
-  type SoftwareKeysOptions,
-} from './software-key-store.ts';
+export { type ImportKeyBlockOptions, type KeyInventoryEntry, type KeyManagement } from './key-management.ts';
+export { type SoftwareKeys, type SoftwareKeysOptions } from './software-key-store.ts';
 export { openSoftwareKeys } from './software-key-opening.ts';
 export { type KeyDetails, type KeyRecord, type KeyState, versionOf } from './key-register/key-life.ts';
 export { type KeyBlockRefusal } from './key-block/key-block-policy.ts';

@@ -46,6 +46,7 @@ import {
   type KeyPort,
   type KeyUsage,
 } from './key-port.ts';
+import { makeKeyBlock, openKeyBlock } from './key-block/key-block-policy.ts';
 import { type KeyOperationName, keyOperationNames } from './key-status.ts';
 
 /** An adapter under test: its port, and a way in for the keys of the test, which live until they are released. */
@@ -53,6 +54,8 @@ export interface ProbeTarget {
   readonly port: KeyPort;
   /** `value`: raw bytes of a symmetric key, PKCS#8 DER of a private one. */
   importTemporary(algorithm: KeyAlgorithm, usage: KeyUsage, value: Uint8Array): Promise<KeyHandle>;
+  /** Bytes of a key block protection key for as long as `use` runs. */
+  withProtectionKey<T>(key: KeyHandle, use: (bytes: Uint8Array) => T): Promise<T>;
 }
 
 /** Why an operation failed its test; operations that passed are absent. */
@@ -240,6 +243,10 @@ class KeyProbe {
         const { x, y } = await port.ecPublicJwk(handle);
         return x === publicJwk.x && y === publicJwk.y;
       }
+      case 'holdCeremony':
+        return this.#testKeyEntry();
+      case 'importKeyBlock':
+        return this.#testKeyBlock();
     }
   }
 
@@ -327,6 +334,26 @@ class KeyProbe {
     const value = privateKey.export({ format: 'der', type: 'pkcs8' });
     const handle = await this.#put('EC-P256', 'JWE-RECIPIENT', value);
     return { handle, publicKey, publicJwk: publicKey.export({ format: 'jwk' }) };
+  }
+
+  /** What somebody typed is the key that its check value is of. */
+  async #testKeyEntry(): Promise<boolean> {
+    const entered = await this.#put('TDES-2KEY', 'IMK-AC', masterKey);
+    return equalBytes(await this.#port.kcv(entered), tdesKcv(masterKey));
+  }
+
+  async #testKeyBlock(): Promise<boolean> {
+    const kbpk = await this.#put('AES-256', 'KBPK', sealValue);
+    const protection = { algorithm: 'AES-256', mode: 'N' } as const;
+    const travelling = { usage: 'CVK', algorithm: 'TDES-2KEY', mode: undefined, exportability: 'E' } as const;
+    const clear = { ...protection, bytes: sealValue };
+    const made = makeKeyBlock(clear, { ...travelling, bytes: masterKey }, 'test', 'N');
+    if (!made.ok) return false;
+    const rules = { environment: 'test', isLabelOptional: false } as const;
+    const opened = await this.#target.withProtectionKey(kbpk, (bytes) =>
+      openKeyBlock({ ...protection, bytes }, made.block, rules),
+    );
+    return opened.ok && equalBytes(opened.key, masterKey);
   }
 
   async #testJwe(): Promise<boolean> {

@@ -181,14 +181,17 @@ export class KeyRing {
     return entry.material;
   }
 
-  /** Takes a long-lived key out for good, and every key derived from it. */
-  remove(name: string): void {
+  /** Takes a long-lived key out for good, and every key derived from it. @returns their material, wiped */
+  remove(name: string): KeyMaterial[] {
+    const removed: KeyMaterial[] = [];
     for (const [id, entry] of this.#entries) {
       if (entry.root !== name) continue;
       this.#entries.delete(id);
       if (!entry.isNamed) this.#temporaryKeys--;
       wipe(entry.material);
+      removed.push(entry.material);
     }
+    return removed;
   }
 
   close(): void {

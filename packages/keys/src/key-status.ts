@@ -3,10 +3,12 @@
  *
  * Invariant: every operation of the port stands in the list, a refused one with its reason; nothing here is secret.
  */
+import { type KeyManagement } from './key-management.ts';
 import { type KeySpec } from './key-making.ts';
 import { type KeyHandle, type KeyPort } from './key-port.ts';
+import { type KeyDetails } from './key-register/key-life.ts';
 
-/** Operations as they are probed: methods of the port, told apart where adapters differ. */
+/** Operations as they are probed: methods of the port, told apart where adapters differ, and how keys come in. */
 export const keyOperationNames = [
   'tdesCbcEncrypt',
   'retailMac',
@@ -36,6 +38,9 @@ export const keyOperationNames = [
   'unsealRsa',
   'openJwe',
   'ecPublicJwk',
+  // Not of the port: how keys come in.
+  'holdCeremony',
+  'importKeyBlock',
 ] as const;
 export type KeyOperationName = (typeof keyOperationNames)[number];
 
@@ -69,7 +74,9 @@ export interface KeyStore extends KeyPort {
    * @throws KeyError KEY_USAGE when the spec contradicts the usage matrix; KEY_STORE when the stored key differs
    *   from the spec, the value is unusable, or a well-known key is offered in production
    */
-  ensure(name: string, spec: KeySpec): Promise<KeyHandle>;
+  ensure(name: string, spec: KeySpec, details?: KeyDetails): Promise<KeyHandle>;
+  /** Inventory, lives, key blocks and ceremonies of the long-lived keys. */
+  readonly management: KeyManagement;
   /** Operations with the result of their known-answer tests. */
   status(): Promise<KeyAdapterStatus>;
   /** The adapter is unusable afterwards. */

@@ -4,16 +4,16 @@
  * Invariants: production is refused, and a well-known key even where a test lifts that refusal; when anything does
  * not open, nothing stays open and every key that was read is wiped.
  */
+import { hkdfSync } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readKeyFolder, type StoredKey } from './key-folder.ts';
+import { readKeyFolder, removeKeyFile, type StoredKey } from './key-folder.ts';
+import { materialOf } from './key-making.ts';
 import { KeyError } from './key-port.ts';
-import { keyStateAt, mayUseInState } from './key-register/key-life.ts';
 import { KeyRegister } from './key-register/key-register.ts';
-import { reconcileKeys } from './key-register/key-registration.ts';
+import { lifeGuard, reconcileKeys } from './key-register/key-registration.ts';
 import { KeyRing } from './key-ring.ts';
-import { type KeyOperation } from './key-usage.ts';
-import { addStored, SoftwareKeys, type SoftwareKeysOptions } from './software-key-store.ts';
+import { FolderKeeper, foundKeyOf, SoftwareKeys, type SoftwareKeysOptions } from './software-key-store.ts';
 import { isWellKnownKey } from './well-known-keys.ts';
 
 /** Beside the key files, so that one copy of the folder has both. */
@@ -33,22 +33,36 @@ export async function openSoftwareKeys(options: SoftwareKeysOptions): Promise<So
   if (masterKey.length !== 32) throw new KeyError('KEY_STORE', 'the master key is not 32 bytes long');
   const now = options.now ?? Date.now;
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  const macKey = registerMacKey(masterKey);
   const register = new KeyRegister({
     file: join(folder, registerFile),
-    masterKey,
+    macKey,
     environment,
     isExclusive: options.isExclusive ?? false,
     nowMs: now(),
   });
+  macKey.fill(0);
   let stored: readonly StoredKey[] = [];
   try {
     stored = await readKeyFolder(folder, masterKey, environment);
-    const sound = await reconcileKeys(folder, register, stored, now());
+    const names = await reconcileKeys({
+      register,
+      found: stored.map(foundKeyOf),
+      place: 'the key folder',
+      mayAdopt: false,
+      remove: (name) => removeKeyFile(folder, name),
+      nowMs: now(),
+    });
+    const sound = stored.filter(({ header }) => names.has(header.name));
     const known = environment === 'production' ? sound.find(isStoredTestKey) : undefined;
     if (known) throw new KeyError('KEY_STORE', `key ${known.header.name} is a well-known test key`);
     const ring = new KeyRing(options.maxTemporaryKeys ?? 4096, lifeGuard(register, now));
-    for (const key of sound) addStored(ring, key);
-    return new SoftwareKeys(ring, register, options);
+    for (const { header, value } of stored) {
+      const { name, algorithm, usage } = header;
+      if (names.has(name)) ring.addNamed(name, algorithm, usage, materialOf(algorithm, value));
+      else value.fill(0);
+    }
+    return new SoftwareKeys({ ring, register, keeper: new FolderKeeper(options, ring), environment, now });
   } catch (error) {
     for (const { value } of stored) value.fill(0);
     register.close();
@@ -56,14 +70,8 @@ export async function openSoftwareKeys(options: SoftwareKeysOptions): Promise<So
   }
 }
 
-function lifeGuard(register: KeyRegister, now: () => number) {
-  return (name: string, operation: KeyOperation): void => {
-    const record = register.find(name);
-    const state = record ? keyStateAt(record, now()) : 'destroyed';
-    if (!mayUseInState(operation, state)) {
-      throw new KeyError('KEY_RETIRED', `key ${name} is ${state} and may not ${operation}`);
-    }
-  };
+function registerMacKey(masterKey: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', masterKey, new Uint8Array(0), 'cardwright-key-register/1', 32));
 }
 
 function isStoredTestKey({ header, value }: StoredKey): boolean {

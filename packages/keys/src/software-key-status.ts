@@ -14,6 +14,8 @@ export async function softwareKeyStatus(port: KeyPort, ring: KeyRing): Promise<K
     port,
     importTemporary: (algorithm, usage, value) =>
       Promise.resolve(ring.addTemporary(algorithm, usage, materialOf(algorithm, Uint8Array.from(value)))),
+    withProtectionKey: (key, use) =>
+      Promise.resolve(use(ring.useSymmetric(key, 'unwrapKeyBlock', [key.algorithm]))),
   });
   const operations = keyOperationNames.map((operation) => {
     const note = failures.get(operation);

@@ -16,12 +16,14 @@ export interface AdapterFixture {
 
 export interface AdapterOverrides {
   readonly maxTemporaryKeys?: number;
+  readonly isExclusive?: boolean;
+  readonly now?: () => number;
 }
 export type OpenAdapter = (t: TestContext, overrides?: AdapterOverrides) => Promise<AdapterFixture>;
 
 /** Options of a token; the PIN is a copy each time, because opening wipes it. */
 export function tokenOptions(
-  { environment, module, libraryParameters, token, pin }: TestToken,
+  { environment, module, libraryParameters, token, pin, registerFile }: TestToken,
   changes: Partial<Pkcs11KeysOptions> = {},
 ): Pkcs11KeysOptions {
   Object.assign(process.env, environment);
@@ -31,6 +33,7 @@ export function tokenOptions(
     token,
     pin: new TextEncoder().encode(pin),
     environment: 'test',
+    registerFile,
     allowHostKeyBytes: true,
     ...changes,
   };

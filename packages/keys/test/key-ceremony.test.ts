@@ -55,7 +55,7 @@ async function rig(t: TestContext): Promise<Rig> {
     t.after(() => {
       transcript.close();
     });
-    return { ceremony: new KeyCeremony(planOf(changes), keys, transcript), file };
+    return { ceremony: new KeyCeremony(planOf(changes), keys.management, transcript), file };
   };
   return { keys, begin, publicPem };
 }
@@ -88,7 +88,7 @@ test('three custodians make a key that does the work of the sum of their compone
     assert.match(combined.checkValue ?? '', new RegExp(`:${checkValue}$`));
     assert.equal((await ceremony.confirmKey(checkValue)).ok, true);
 
-    const record = keys.inventory().find((one) => one.name === name);
+    const record = keys.management.inventory().find((one) => one.name === name);
     assert.deepEqual([record?.origin, record?.checkValue], ['ceremony', combined.checkValue]);
     const verdict = verifyCeremonyTranscript(await readFile(file, 'utf8'), publicPem);
     assert.ok(verdict.ok);
@@ -137,7 +137,7 @@ test('a wrong check value of the key, and components that cancel out, end the ce
   enterWhole(zero.ceremony, 'Aiko', 1, same);
   enterWhole(zero.ceremony, 'Ben', 2, same);
   assert.deepEqual(zero.ceremony.combine(), { ok: false, reason: 'WEAK_KEY' });
-  assert.deepEqual(keys.inventory(), []);
+  assert.deepEqual(keys.management.inventory(), []);
   for (const { file } of [wrong, zero]) {
     const verdict = verifyCeremonyTranscript(await readFile(file, 'utf8'), publicPem);
     assert.ok(verdict.ok);
@@ -154,7 +154,12 @@ test('a key that exists cannot be made again by a ceremony', async (t) => {
 test('whoever learned a component in another process meanwhile is refused all the same', async (t) => {
   const { keys, begin } = await rig(t);
   const { ceremony } = begin();
-  keys.recordComponentKnown({ family: 'imk-ac', component: 2, custodian: 'aiko', ceremonyId: 'elsewhere' });
+  keys.management.recordComponentKnown({
+    family: 'imk-ac',
+    component: 2,
+    custodian: 'aiko',
+    ceremonyId: 'elsewhere',
+  });
   assert.throws(() => ceremony.openSession('Aiko', 1), { code: 'KEY_USAGE' });
   assert.equal(ceremony.state.session, null);
   assert.equal(ceremony.openSession('Aiko', 2).ok, true);

@@ -45,15 +45,15 @@ test('past its active period a key opens old seals and makes no new ones; past i
   const sealed = await keys.seal(key, block, 'c');
   pass(10 * dayMs - 1);
   await keys.seal(key, block, 'c');
-  assert.deepEqual(keys.dueKeys(0), []);
-  assert.equal(keys.dueKeys(dayMs)[0]?.name, 'seal/1');
+  assert.deepEqual(keys.management.dueKeys(0), []);
+  assert.equal(keys.management.dueKeys(dayMs)[0]?.name, 'seal/1');
   pass(1);
   await assert.rejects(keys.seal(key, block, 'c'), retired);
   assert.deepEqual(await keys.unseal(key, sealed, 'c'), block);
   pass(5 * dayMs);
   await assert.rejects(keys.unseal(key, sealed, 'c'), retired);
-  assert.equal(keys.inventory()[0]?.state, 'expired');
-  assert.equal(keys.dueKeys(0)[0]?.name, 'seal/1');
+  assert.equal(keys.management.inventory()[0]?.state, 'expired');
+  assert.equal(keys.management.dueKeys(0)[0]?.name, 'seal/1');
   assert.equal((await keys.list()).length, 1);
 });
 
@@ -61,30 +61,30 @@ test('a rotated key overlaps with its successor, then only verifies what it made
   const { keys, pass } = await timedKeys(t);
   const first = await keys.ensure('seal/1', seal);
   const sealed = await keys.seal(first, block, 'c');
-  const second = await keys.rotate('seal', 7 * dayMs);
+  const second = await keys.management.rotate('seal', 7 * dayMs);
   assert.equal(second.id, 'seal/2');
-  assert.equal((await keys.findCurrent('seal')).id, 'seal/2');
+  assert.equal((await keys.management.findCurrent('seal')).id, 'seal/2');
   await keys.seal(first, block, 'c');
   pass(7 * dayMs);
   await assert.rejects(keys.seal(first, block, 'c'), retired);
   assert.deepEqual(await keys.unseal(first, sealed, 'c'), block);
   await assert.rejects(keys.unseal(second, sealed, 'c'), { code: 'SEAL_BROKEN' });
-  assert.equal((await keys.rotate('seal', 0)).id, 'seal/3');
-  await assert.rejects(keys.rotate('unheard-of', 0), { code: 'KEY_NOT_FOUND' });
+  assert.equal((await keys.management.rotate('seal', 0)).id, 'seal/3');
+  await assert.rejects(keys.management.rotate('unheard-of', 0), { code: 'KEY_NOT_FOUND' });
 });
 
 test('where two products have keys of one family, the one that is named is rotated and the other stays', async (t) => {
   const { keys, pass } = await timedKeys(t);
   const first = await keys.ensure('cvk/1', tdes('CVK'));
   const second = await keys.ensure('cvk/2', tdes('CVK'));
-  const third = await keys.rotate('cvk/1', dayMs);
+  const third = await keys.management.rotate('cvk/1', dayMs);
   assert.equal(third.id, 'cvk/3');
   pass(dayMs);
   const card = ['9999001234567892', '3512', '201'] as const;
   await assert.rejects(keys.cvv(first, ...card), retired);
   for (const key of [second, third]) assert.match(await keys.cvv(key, ...card), /^\d{3}$/);
-  await assert.rejects(keys.rotate('cvk/1', 0), { code: 'KEY_NOT_FOUND' });
-  await assert.rejects(keys.rotate('cvk/9', 0), { code: 'KEY_NOT_FOUND' });
+  await assert.rejects(keys.management.rotate('cvk/1', 0), { code: 'KEY_NOT_FOUND' });
+  await assert.rejects(keys.management.rotate('cvk/9', 0), { code: 'KEY_NOT_FOUND' });
 });
 
 test('under a retired issuer master key a card in the field is still verified, and no new card is made', async (t) => {
@@ -108,7 +108,7 @@ test('under a retired issuer master key a card in the field is still verified, a
 test('RSA keys keep size and exponent when rotated', async (t) => {
   const { keys } = await openTestKeys(t);
   await keys.ensure('issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1024, exponent: 65537 });
-  const { modulus, exponent } = await keys.rsaPublic(await keys.rotate('issuer', 0));
+  const { modulus, exponent } = await keys.rsaPublic(await keys.management.rotate('issuer', 0));
   assert.deepEqual([modulus.length, hex(exponent)], [128, '010001']);
 });
 
@@ -122,9 +122,9 @@ test('a destroyed key is gone from memory and disk, its name is spent, and the r
     ['Aiko', 'aiko '],
     ['Aiko', ''],
   ] as const) {
-    await assert.rejects(keys.destroy('imk-ac/1', by, 'end of life'), { code: 'KEY_USAGE' });
+    await assert.rejects(keys.management.destroy('imk-ac/1', by, 'end of life'), { code: 'KEY_USAGE' });
   }
-  const { destroyed } = await keys.destroy('imk-ac/1', ['Aiko', 'Ben'], 'end of life');
+  const { destroyed } = await keys.management.destroy('imk-ac/1', ['Aiko', 'Ben'], 'end of life');
   assert.deepEqual(destroyed, { atMs: Date.UTC(2030, 0, 1), by: ['Aiko', 'Ben'], reason: 'end of life' });
   await assert.rejects(keys.kcv(imk), { code: 'KEY_NOT_FOUND' });
   await assert.rejects(keys.kcv(udk), { code: 'KEY_NOT_FOUND' });
@@ -137,7 +137,7 @@ test('a destroyed key is gone from memory and disk, its name is spent, and the r
   const again = await reopen(t, options);
   await assert.rejects(again.find('imk-ac/1'), { code: 'KEY_NOT_FOUND' });
   assert.deepEqual((await readdir(options.folder)).sort(), ['backup', 'register.sqlite']);
-  assert.equal(again.inventory()[0]?.state, 'destroyed');
+  assert.equal(again.management.inventory()[0]?.state, 'destroyed');
 });
 
 test('a key file that was removed is noticed, while running and at the next start', async (t) => {
@@ -148,7 +148,7 @@ test('a key file that was removed is noticed, while running and at the next star
   await rm(join(options.folder, 'cvk~1.key'));
   await assert.rejects(keys.ensure('cvk/1', tdes('CVK')), keyStore);
   await assert.rejects(openSoftwareKeys(options), {
-    message: 'key cvk/1 is registered but its file is gone',
+    message: 'key cvk/1 is registered but gone from the key folder',
   });
 });
 
@@ -167,7 +167,7 @@ test('a key whose making was cut short before its entry is registered as found',
   await keys.ensure('cvk/1', tdes('CVK'));
   await copyFile(join(elsewhere.options.folder, 'imk-ac~1.key'), join(options.folder, 'imk-ac~1.key'));
   const again = await reopen(t, options);
-  assert.equal(again.inventory().find(({ name }) => name === 'imk-ac/1')?.origin, 'found');
+  assert.equal(again.management.inventory().find(({ name }) => name === 'imk-ac/1')?.origin, 'found');
 });
 
 test('another key under a registered name is refused', async (t) => {
@@ -185,7 +185,7 @@ test('every change, removal and exchange of register entries is refused', async 
   const { keys, options } = await openTestKeys(t);
   await keys.ensure('imk-ac/1', tdes('IMK-AC'));
   await keys.ensure('cvk/1', tdes('CVK'));
-  await keys.retire('cvk/1');
+  await keys.management.retire('cvk/1');
   await keys.close();
   const file = join(options.folder, 'register.sqlite');
   const sound = `${file}.sound`;
@@ -228,29 +228,37 @@ test('a key travels between two folders in a key block and does the same work th
   const from = await openTestKeys(t);
   const to = await openTestKeys(t);
   const imk = await from.keys.ensure('imk-ac/1', tdes('IMK-AC'), { exportability: 'E' });
-  const made = await from.keys.exportKeyBlock(await protectionKey(from.keys, kbpk), imk, 'N');
+  const made = await from.keys.management.exportKeyBlock(await protectionKey(from.keys, kbpk), imk, 'N');
   assert.ok(made.ok);
   const theirs = await protectionKey(to.keys, kbpk);
-  const imported = await to.keys.importKeyBlock(theirs, made.block, { name: 'imk-ac/7', custodian: 'Aiko' });
+  const imported = await to.keys.management.importKeyBlock(theirs, made.block, {
+    name: 'imk-ac/7',
+    custodian: 'Aiko',
+  });
   assert.ok(imported.ok);
   assert.equal(hex(await to.keys.kcv(imported.handle)), hex(await from.keys.kcv(imk)));
-  const record = to.keys.inventory().find(({ name }) => name === 'imk-ac/7');
+  const record = to.keys.management.inventory().find(({ name }) => name === 'imk-ac/7');
   assert.deepEqual(
     [record?.origin, record?.mode, record?.exportability, record?.custodian],
     ['key-block', 'X', 'N', 'Aiko'],
   );
   // Again the same is the same; another key under the name is not.
-  assert.deepEqual(await to.keys.importKeyBlock(theirs, made.block, { name: 'imk-ac/7' }), imported);
-  const onward = await to.keys.exportKeyBlock(theirs, imported.handle, 'N');
+  assert.deepEqual(
+    await to.keys.management.importKeyBlock(theirs, made.block, { name: 'imk-ac/7' }),
+    imported,
+  );
+  const onward = await to.keys.management.exportKeyBlock(theirs, imported.handle, 'N');
   assert.equal(!onward.ok && onward.reason, 'EXPORTABILITY');
 });
 
 test('keys made here do not leave unless they were made to', async (t) => {
   const { keys } = await openTestKeys(t);
   const kbpk = await protectionKey(keys, randomBytes(32));
-  const made = await keys.exportKeyBlock(kbpk, await keys.ensure('cvk/1', tdes('CVK')), 'N');
+  const made = await keys.management.exportKeyBlock(kbpk, await keys.ensure('cvk/1', tdes('CVK')), 'N');
   assert.equal(!made.ok && made.reason, 'EXPORTABILITY');
-  await assert.rejects(keys.exportKeyBlock(kbpk, await keys.ensure('seal/1', seal)), { code: 'KEY_USAGE' });
+  await assert.rejects(keys.management.exportKeyBlock(kbpk, await keys.ensure('seal/1', seal)), {
+    code: 'KEY_USAGE',
+  });
 });
 
 test('a block of the other environment is refused, and a retired protection key unwraps but wraps no more', async (t) => {
@@ -259,9 +267,9 @@ test('a block of the other environment is refused, and a retired protection key 
   const production = await openTestKeys(t, { environment: 'production', productionForTests: true });
   const cvk = await keys.ensure('cvk/1', tdes('CVK'), { exportability: 'E' });
   const ours = await protectionKey(keys, kbpk);
-  const made = await keys.exportKeyBlock(ours, cvk, 'E');
+  const made = await keys.management.exportKeyBlock(ours, cvk, 'E');
   assert.ok(made.ok);
-  const refused = await production.keys.importKeyBlock(
+  const refused = await production.keys.management.importKeyBlock(
     await protectionKey(production.keys, kbpk),
     made.block,
     {
@@ -271,10 +279,10 @@ test('a block of the other environment is refused, and a retired protection key 
   );
   assert.equal(!refused.ok && refused.reason, 'ENVIRONMENT');
   assert.deepEqual(
-    production.keys.inventory().map(({ name }) => name),
+    production.keys.management.inventory().map(({ name }) => name),
     ['kbpk/1'],
   );
-  await keys.retire('kbpk/1');
-  await assert.rejects(keys.exportKeyBlock(ours, cvk, 'E'), retired);
-  assert.equal((await keys.importKeyBlock(ours, made.block, { name: 'cvk/2' })).ok, true);
+  await keys.management.retire('kbpk/1');
+  await assert.rejects(keys.management.exportKeyBlock(ours, cvk, 'E'), retired);
+  assert.equal((await keys.management.importKeyBlock(ours, made.block, { name: 'cvk/2' })).ok, true);
 });

@@ -31,6 +31,8 @@ import { temporaryFolder } from './key-fixture.ts';
 
 /** No token judges a PIN block: the vault sees the PIN, never the key. */
 const pinOperations = ['checkPinBlock', 'pvv', 'wrapPinForCard'];
+/** No token combines components or opens key blocks. */
+const entryOperations = ['holdCeremony', 'importKeyBlock'];
 const imkSpec = { algorithm: 'TDES-2KEY', usage: 'IMK-AC' } as const;
 
 async function openKeys(
@@ -95,8 +97,8 @@ for (const kind of tokenKinds) {
           assert(isFlag(flags[0], 1) && isFlag(flags[1], 0));
         }
       }
-      // Eight keys, the first half of the CVK and the wrapping key of the sealing key.
-      assert.equal(secrets, 10);
+      // Eight keys, the first half of the CVK, the wrapping key of the sealing key, the register's key.
+      assert.equal(secrets, 11);
     });
   });
 
@@ -109,8 +111,8 @@ for (const kind of tokenKinds) {
       [...keyOperationNames],
     );
     const expected = {
-      softhsm: ['wrapForCard/TDES-ECB', 'wrapRsaForCard', ...pinOperations, 'openJwe'],
-      nss: ['wrapRsaForCard', 'generateRsa/3', ...pinOperations],
+      softhsm: ['wrapForCard/TDES-ECB', 'wrapRsaForCard', ...pinOperations, 'openJwe', ...entryOperations],
+      nss: ['wrapRsaForCard', 'generateRsa/3', ...pinOperations, ...entryOperations],
     }[kind];
     const refused = operations.filter(({ result }) => result === 'refused');
     assert.deepEqual(

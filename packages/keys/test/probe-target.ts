@@ -17,7 +17,9 @@ import { SoftwareKeyOperations } from '../src/software-keys.ts';
 import { type AdapterName, tokenOptions } from './key-adapters.ts';
 import { temporaryFolder } from './key-fixture.ts';
 
-export async function openProbeTarget(t: TestContext, adapter: AdapterName): Promise<ProbeTarget> {
+export type TemporaryKeys = Omit<ProbeTarget, 'withProtectionKey'>;
+
+export async function openProbeTarget(t: TestContext, adapter: AdapterName): Promise<TemporaryKeys> {
   const ring = new KeyRing(256, () => undefined);
   t.after(() => {
     ring.close();

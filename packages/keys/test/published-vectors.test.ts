@@ -22,9 +22,8 @@ import {
   xorBytes,
 } from '@cardwright/emv';
 import { type EncipheredPin, type KeyHandle, type KeyPort } from '../src/index.ts';
-import { type ProbeTarget } from '../src/key-probe.ts';
 import { adapterNames } from './key-adapters.ts';
-import { openProbeTarget } from './probe-target.ts';
+import { openProbeTarget, type TemporaryKeys } from './probe-target.ts';
 
 interface UdkOf {
   readonly option: 'A' | 'B';
@@ -107,9 +106,9 @@ const zero16 = new Uint8Array(16);
 /** The operations with keys of the vectors; `imported` keys have the usage that the operation asks for. */
 class VectorRun {
   readonly port: KeyPort;
-  readonly #target: ProbeTarget;
+  readonly #target: TemporaryKeys;
 
-  constructor(target: ProbeTarget) {
+  constructor(target: TemporaryKeys) {
     this.#target = target;
     this.port = target.port;
   }

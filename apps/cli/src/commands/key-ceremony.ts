@@ -113,7 +113,7 @@ export interface HoldCeremonyOptions {
 export async function holdCeremonyCommand(keyName: string, options: HoldCeremonyOptions): Promise<void> {
   await withVaultKeys(options.vault, async (keys) => {
     const { usage, algorithm, components, witness } = options;
-    const terminal = new CeremonyTerminal(keys.environment);
+    const terminal = new CeremonyTerminal(keys.management.environment);
     let ceremony: KeyCeremony | undefined;
     try {
       const witnessKey = readFileSync(options.witnessKey, 'utf8');
@@ -125,12 +125,12 @@ export async function holdCeremonyCommand(keyName: string, options: HoldCeremony
         keyName,
         algorithm,
         usage,
-        environment: keys.environment,
+        environment: keys.management.environment,
         exportability,
         components,
         witness,
       } as const;
-      ceremony = new KeyCeremony(plan, keys, transcript);
+      ceremony = new KeyCeremony(plan, keys.management, transcript);
       await hold(terminal, ceremony);
     } catch (error) {
       ceremony?.abandon('interrupted');
@@ -147,6 +147,7 @@ export async function holdCeremonyCommand(keyName: string, options: HoldCeremony
 function describe({
   keyName,
   usage,
+  keeper,
   outcome,
   checkValue,
   custodians,
@@ -154,7 +155,7 @@ function describe({
   until,
 }: VerifiedCeremony): string {
   const people = custodians.map((one) => `${one.component}: ${one.custodian}`).join(', ');
-  return `${outcome}: ${keyName} (${usage}), check value ${checkValue ?? '-'}, ${from} to ${until}, sessions ${people}\n`;
+  return `${outcome}: ${keyName} (${usage}), check value ${checkValue ?? '-'}, ${from} to ${until}, sessions ${people}, kept in ${keeper ?? 'an unnamed place'}\n`;
 }
 
 /** Verifies transcripts, alone and against each other, with the witness's public key. Needs no vault. */

@@ -1,6 +1,6 @@
-/** `cardwright key list | import | export | rotate | retire | destroy`, over the keys of a stopped vault. */
+/** `cardwright key list | generate | import | export | rotate | retire | destroy`, over the keys of a stopped vault. */
 import { readFileSync } from 'node:fs';
-import { type KeyBlockRefusal, type KeyInventoryEntry } from '@cardwright/keys';
+import { type KeyBlockRefusal, type KeyInventoryEntry, type KeySpec } from '@cardwright/keys';
 import { KeyCommandFault, withVaultKeys } from '../keys/key-vault.ts';
 
 interface VaultOption {
@@ -35,11 +35,42 @@ interface ListOptions extends VaultOption {
 
 export async function listKeysCommand({ vault, json, due }: ListOptions): Promise<void> {
   await withVaultKeys(vault, (keys) => {
-    const inventory = due === undefined ? keys.inventory() : keys.dueKeys(due * dayMs);
+    const inventory = due === undefined ? keys.management.inventory() : keys.management.dueKeys(due * dayMs);
     if (due !== undefined && inventory.length > 0) process.exitCode = 1;
     if (json === true) process.stdout.write(`${JSON.stringify(inventory, null, 2)}\n`);
     else process.stdout.write(heading + inventory.map(row).join(''));
     return Promise.resolve();
+  });
+}
+
+/** Usages whose keys are made here and shared with nobody in clear, with their algorithm. */
+const generatedUsages = {
+  ISSUER: 'RSA',
+  CA: 'RSA',
+  'IMK-AC': 'TDES-2KEY',
+  'IMK-SMI': 'TDES-2KEY',
+  'IMK-SMC': 'TDES-2KEY',
+  CVK: 'TDES-2KEY',
+  PVK: 'TDES-2KEY',
+} as const;
+export type GeneratedUsage = keyof typeof generatedUsages;
+export const generatedUsageNames = Object.keys(generatedUsages) as GeneratedUsage[];
+
+/** Makes a random key that did not exist. */
+export async function generateKeyCommand(
+  name: string,
+  options: VaultOption & { usage: GeneratedUsage; bits: number; custodian: string },
+): Promise<void> {
+  await withVaultKeys(options.vault, async ({ management }) => {
+    if (management.inventory().some((entry) => entry.name === name)) {
+      throw new KeyCommandFault(`key ${name} exists already`);
+    }
+    const { usage, bits, custodian } = options;
+    const algorithm = generatedUsages[usage];
+    const size = algorithm === 'RSA' ? { bits, exponent: 3 } : {};
+    await management.ensure(name, { algorithm, usage, ...size } as KeySpec, { custodian });
+    const entry = management.inventory().find((one) => one.name === name);
+    process.stdout.write(`Made ${name}, check value ${entry?.checkValue ?? '-'}\n`);
   });
 }
 
@@ -53,13 +84,13 @@ export async function importKeyCommand(
 ): Promise<void> {
   await withVaultKeys(options.vault, async (keys) => {
     const block = readFileSync(file, 'latin1').trim();
-    const imported = await keys.importKeyBlock(await keys.find(options.kbpk), block, {
+    const imported = await keys.management.importKeyBlock(await keys.find(options.kbpk), block, {
       name: options.name,
       custodian: options.custodian,
       isLabelOptional: options.acceptUnlabelled === true,
     });
     if (!imported.ok) refuse(imported);
-    const entry = keys.inventory().find(({ name }) => name === options.name);
+    const entry = keys.management.inventory().find(({ name }) => name === options.name);
     process.stdout.write(`Imported ${options.name}, check value ${entry?.checkValue ?? '-'}\n`);
   });
 }
@@ -70,7 +101,7 @@ export async function exportKeyCommand(
 ): Promise<void> {
   await withVaultKeys(options.vault, async (keys) => {
     const [kbpk, key] = [await keys.find(options.kbpk), await keys.find(name)];
-    const made = await keys.exportKeyBlock(kbpk, key, options.exportable === true ? 'E' : 'N');
+    const made = await keys.management.exportKeyBlock(kbpk, key, options.exportable === true ? 'E' : 'N');
     if (!made.ok) refuse(made);
     process.stdout.write(`${made.block}\n`);
   });
@@ -87,14 +118,14 @@ export async function rotateKeyCommand(
     if (fixedFamilies.test(family)) {
       throw new KeyCommandFault(`${family} is not rotated yet: the vault uses its version 1 by name`);
     }
-    const handle = await keys.rotate(family, overlapDays * dayMs);
+    const handle = await keys.management.rotate(family, overlapDays * dayMs);
     process.stdout.write(`Made ${handle.id}; the one before protects for ${overlapDays} more days\n`);
   });
 }
 
 export async function retireKeyCommand(name: string, { vault }: VaultOption): Promise<void> {
   await withVaultKeys(vault, async (keys) => {
-    await keys.retire(name);
+    await keys.management.retire(name);
     process.stdout.write(`${name} only verifies and decrypts from now on\n`);
   });
 }
@@ -106,7 +137,7 @@ export async function destroyKeyCommand(
   await withVaultKeys(vault, async (keys) => {
     const [first = '', second = '', ...more] = by;
     if (more.length > 0) throw new KeyCommandFault('--by is given twice');
-    const record = await keys.destroy(name, [first, second], reason);
+    const record = await keys.management.destroy(name, [first, second], reason);
     process.stdout.write(`${JSON.stringify(record, null, 2)}\n`);
   });
 }

@@ -1,10 +1,12 @@
-/** The `key` commands and their options. All but `ceremony witness` and `verify` work on a stopped vault's folder. */
+/** The `key` commands and their options. All but `ceremony witness` and `verify` work on the keys of a stopped vault. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { importCertificateCommand, requestCertificateCommand } from './key-certificate.ts';
 import { holdCeremonyCommand, makeWitnessCommand, verifyCeremonyCommand } from './key-ceremony.ts';
 import {
   destroyKeyCommand,
   exportKeyCommand,
+  generatedUsageNames,
+  generateKeyCommand,
   importKeyCommand,
   listKeysCommand,
   retireKeyCommand,
@@ -114,6 +116,15 @@ export function addKeyCommands(program: Command): void {
     )
     .addOption(vaultOption())
     .action(listKeysCommand);
+  key
+    .command('generate')
+    .description('make a random key, in the token where there is one')
+    .argument('<name>', 'such as issuer/2')
+    .addOption(new Option('--usage <usage>').choices(generatedUsageNames).makeOptionMandatory())
+    .option('--bits <bits>', 'length of an RSA key', count(1024, 1984), 1408)
+    .requiredOption('--custodian <name>', 'who answers for the key')
+    .addOption(vaultOption())
+    .action(generateKeyCommand);
   key
     .command('import')
     .description('import an X9.143 key block (version B or D)')

@@ -1,12 +1,20 @@
 /**
- * Opens the keys of a stopped vault for the offline key commands.
+ * Opens the keys of a stopped vault for the offline key commands: its folder, or its PKCS#11 token.
  *
- * Invariant: the folder is held exclusively, so that no vault runs at the same time and none starts meanwhile; the
- * master key is wiped as soon as the keys are open.
+ * Invariant: the register of keys is held exclusively, so that no vault runs at the same time and none starts
+ * meanwhile; master key and PIN are wiped as soon as the keys are open.
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KeyError, openSoftwareKeys, type SoftwareKeys } from '@cardwright/keys';
+import {
+  KeyError,
+  type KeyStore,
+  openConfiguredPkcs11Keys,
+  openSoftwareKeys,
+  Pkcs11Error,
+  Pkcs11KeyConfig,
+} from '@cardwright/keys';
+import { check } from '@cardwright/protocol';
 import { resolveFrom } from '@cardwright/runtime';
 import { startFolder } from '../sandbox/data-folder.ts';
 import { sandboxLayout, startPorts } from '../sandbox/layout.ts';
@@ -32,11 +40,26 @@ function readOrFault(file: string): Buffer {
   }
 }
 
+type KeyPlace =
+  | { readonly adapter: 'software'; readonly masterKeyFile: string }
+  | { readonly adapter: 'pkcs11'; readonly token: Pkcs11KeyConfig };
+
+function readKeyPlace(file: string, config: unknown): KeyPlace {
+  const { keys } = config as { readonly keys?: { readonly adapter?: unknown } };
+  if (keys?.adapter !== 'pkcs11') {
+    return { adapter: 'software', masterKeyFile: resolveFrom(file, textMember(config, 'masterKeyFile')) };
+  }
+  const checked = check(Pkcs11KeyConfig, keys);
+  if (!checked.ok) throw new KeyCommandFault(`the vault's configuration is wrong at keys.${checked.field}`);
+  const { pinFile } = checked.value;
+  return { adapter: 'pkcs11', token: { ...checked.value, pinFile: resolveFrom(file, pinFile) } };
+}
+
 /** What the offline commands need of the vault's configuration; paths are absolute. */
 export interface VaultPlace {
   readonly configFile: string;
   readonly dataFolder: string;
-  readonly masterKeyFile: string;
+  readonly keys: KeyPlace;
   readonly environment: 'test' | 'production';
   /** Files of the CA keys of payment systems that the vault trusts. */
   readonly schemeCaFiles: readonly string[];
@@ -50,7 +73,7 @@ export function readVaultPlace(configFile: string | undefined): VaultPlace {
   return {
     configFile: file,
     dataFolder: resolveFrom(file, textMember(config, 'dataFolder')),
-    masterKeyFile: resolveFrom(file, textMember(config, 'masterKeyFile')),
+    keys: readKeyPlace(file, config),
     environment: textMember(config, 'environment') === 'production' ? 'production' : 'test',
     schemeCaFiles: (Array.isArray(schemeCas) ? schemeCas : []).map((ca: unknown) =>
       resolveFrom(file, textMember(ca, 'keyFile')),
@@ -68,19 +91,21 @@ export function readJsonOrFault(file: string): unknown {
   }
 }
 
-async function openVaultFolder({
-  dataFolder,
-  masterKeyFile,
-  environment,
-}: VaultPlace): Promise<SoftwareKeys> {
-  const masterKey = readOrFault(masterKeyFile);
-  try {
-    return await openSoftwareKeys({
-      folder: join(dataFolder, 'keys'),
-      masterKey,
+async function openVaultKeys({ dataFolder, keys, environment }: VaultPlace): Promise<KeyStore> {
+  const folder = join(dataFolder, 'keys');
+  if (keys.adapter === 'pkcs11') {
+    return openConfiguredPkcs11Keys(keys.token, {
+      pinFileBytes: readOrFault(keys.token.pinFile),
       environment,
+      registerFile: join(folder, 'register.sqlite'),
       isExclusive: true,
+      exitCode: 75,
+      lastWords: 'the PKCS#11 module did not come back from {function}',
     });
+  }
+  const masterKey = readOrFault(keys.masterKeyFile);
+  try {
+    return await openSoftwareKeys({ folder, masterKey, environment, isExclusive: true });
   } finally {
     masterKey.fill(0);
   }
@@ -89,11 +114,11 @@ async function openVaultFolder({
 /** Runs a command over the vault's keys; a refusal is told on stderr and ends with exit code 1. */
 export async function withVaultKeys(
   configFile: string | undefined,
-  work: (keys: SoftwareKeys, place: VaultPlace) => Promise<void>,
+  work: (keys: KeyStore, place: VaultPlace) => Promise<void>,
 ): Promise<void> {
   await tellFaults(async () => {
     const place = readVaultPlace(configFile);
-    const keys = await openVaultFolder(place);
+    const keys = await openVaultKeys(place);
     try {
       await work(keys, place);
     } finally {
@@ -107,7 +132,8 @@ export async function tellFaults(work: () => Promise<void> | void): Promise<void
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof KeyCommandFault) && !(error instanceof KeyError)) throw error;
+    const isToBeTold = [KeyCommandFault, KeyError, Pkcs11Error].some((kind) => error instanceof kind);
+    if (!isToBeTold || !(error instanceof Error)) throw error;
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;
   }

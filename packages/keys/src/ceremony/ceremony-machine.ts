@@ -42,7 +42,8 @@ export type CeremonyCommand =
   | { readonly type: 'abandon'; readonly reason: string };
 
 export type CeremonyEvent =
-  | { readonly type: 'begun'; readonly plan: CeremonyPlan }
+  /** `keeper`: where the key will be, and where its bytes are seen on the way. */
+  | { readonly type: 'begun'; readonly plan: CeremonyPlan; readonly keeper: string }
   | { readonly type: 'session-opened'; readonly custodian: string; readonly component: number }
   | { readonly type: 'component-entered'; readonly component: number; readonly checkValue: string }
   | { readonly type: 'component-confirmed'; readonly component: number; readonly checkValue: string }

@@ -10,6 +10,8 @@ export interface VerifiedCeremony {
   readonly ceremonyId: string;
   readonly keyName: string;
   readonly usage: string;
+  /** Where the key went, as the first line says; undefined in transcripts of earlier versions. */
+  readonly keeper: string | undefined;
   readonly outcome: 'completed' | 'abandoned' | 'unfinished';
   readonly checkValue: string | undefined;
   readonly custodians: readonly { readonly component: number; readonly custodian: string }[];
@@ -216,6 +218,8 @@ export function verifyCeremonyTranscript(text: string, witnessPublicKeyPem: stri
     const { plan } = first.event;
     if (typeof plan !== 'object' || plan === null) throw new TranscriptFault(1, 'lacks plan');
     const fields = plan as Fields;
+    const { keeper } = first.event;
+    if (keeper !== undefined && typeof keeper !== 'string') throw new TranscriptFault(1, 'lacks keeper');
     const follower = new Follower(fields);
     for (const line of rest) follower.follow(line);
     return {
@@ -224,6 +228,7 @@ export function verifyCeremonyTranscript(text: string, witnessPublicKeyPem: stri
         ceremonyId: textOf(fields, 'ceremonyId', 1),
         keyName: textOf(fields, 'keyName', 1),
         usage: textOf(fields, 'usage', 1),
+        keeper,
         outcome: follower.outcome,
         checkValue: follower.checkValue,
         custodians: follower.everSaw,

@@ -2,7 +2,7 @@
  * A ceremony that is carried out: the machine, its transcript, its history, and the components in memory.
  *
  * Invariants: an event stands in the transcript before anything follows from it; who opens a session stands in the
- * register first, because from then on the person may know the component; one ceremony at a time over one folder;
+ * register first, because from then on the person may know the component; one ceremony at a time over one store;
  * components and key are wiped as soon as they are of no use, on every way out; nothing returns their bytes.
  */
 import { oddParity, xorBytes } from '@cardwright/emv';
@@ -14,7 +14,7 @@ import {
 } from '../key-block/key-check-value.ts';
 import { isDegenerateKey } from '../well-known-keys.ts';
 import { KeyError, type KeyHandle } from '../key-port.ts';
-import { type SoftwareKeys } from '../software-key-store.ts';
+import { type KeyManagement } from '../key-management.ts';
 import {
   applyCeremonyEvent,
   beginCeremony,
@@ -38,7 +38,7 @@ export type CeremonyStep =
 const keyLengths = { 'TDES-2KEY': 16, 'AES-128': 16, 'AES-256': 32 } as const;
 
 export class KeyCeremony {
-  readonly #keys: SoftwareKeys;
+  readonly #keys: KeyManagement;
   readonly #transcript: CeremonyTranscript;
   #state: CeremonyState;
   #pending: Uint8Array | undefined;
@@ -48,7 +48,7 @@ export class KeyCeremony {
   #hasPlace = true;
 
   /** @throws RangeError for an impossible plan; KeyError KEY_STORE when the key exists or another ceremony is held */
-  constructor(plan: CeremonyPlan, keys: SoftwareKeys, transcript: CeremonyTranscript) {
+  constructor(plan: CeremonyPlan, keys: KeyManagement, transcript: CeremonyTranscript) {
     if (keys.inventory().some((record) => record.name === plan.keyName)) {
       throw new KeyError('KEY_STORE', `key ${plan.keyName} exists already`);
     }
@@ -56,7 +56,7 @@ export class KeyCeremony {
     this.#transcript = transcript;
     this.#state = beginCeremony(plan, keys.componentsKnown(keyFamilyOf(plan.keyName)));
     this.#givePlaceBack = keys.takeCeremonyPlace();
-    transcript.append({ type: 'begun', plan });
+    transcript.append({ type: 'begun', plan, keeper: keys.keeperDescription });
   }
 
   get state(): CeremonyState {

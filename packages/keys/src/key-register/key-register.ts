@@ -1,12 +1,12 @@
 /**
- * The register of long-lived keys: what exists, existed and was destroyed, beside the key files.
+ * The register of long-lived keys: what exists, existed and was destroyed, beside the key files or the token.
  *
  * Invariants: append-only; each entry's MAC covers the one before it, so that an entry cannot be changed, removed
  * from the middle or moved; an entry is durable before it is acted on; two processes see each other's entries, or,
  * opened exclusively, the second one is refused. A register and its keys put back together from an old backup are
  * not noticed: nothing here remembers better.
  */
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { KeyError } from '../key-port.ts';
@@ -16,7 +16,8 @@ type ComponentKnown = Extract<KeyEvent, { type: 'component-known' }>;
 
 export interface KeyRegisterOptions {
   readonly file: string;
-  readonly masterKey: Uint8Array;
+  /** 32 bytes that only those who hold the keys have; copied. */
+  readonly macKey: Uint8Array;
   readonly environment: 'test' | 'production';
   /** Holds the file against every other process until closed. */
   readonly isExclusive: boolean;
@@ -35,11 +36,9 @@ export class KeyRegister {
   #environment: string | undefined;
   #isNew = false;
 
-  /** @throws KeyError KEY_STORE when it is broken, of another environment or master key, or in use */
-  constructor({ file, masterKey, environment, isExclusive, nowMs }: KeyRegisterOptions) {
-    this.#macKey = new Uint8Array(
-      hkdfSync('sha256', masterKey, new Uint8Array(0), 'cardwright-key-register/1', 32),
-    );
+  /** @throws KeyError KEY_STORE when it is broken, of another environment or other keys, or in use */
+  constructor({ file, macKey, environment, isExclusive, nowMs }: KeyRegisterOptions) {
+    this.#macKey = Uint8Array.from(macKey);
     // SQLite would make it readable by everybody.
     closeSync(openSync(file, 'a', 0o600));
     this.#database = new DatabaseSync(file);

@@ -1,29 +1,38 @@
 /**
- * How key files and their register are brought together at each opening.
+ * How the keys that are found and their register are brought together at each opening, whatever holds the keys.
  *
- * Invariants: a registered key whose file is gone, or whose file holds another value, stops the opening, because
- * making a new key in its place would break every card made with the old one; a destroyed key that came back, from
- * a backup or because the process died while destroying, is removed again; a sound file without an entry, left by a
- * process that died while creating, is registered as found.
+ * Invariants: a registered key that is gone, or is another one, stops the opening, because making a new key in its
+ * place would break every card made with the old one; a destroyed key that came back, from a backup or because the
+ * process died while destroying, is removed again; a sound key without an entry, left by a process that died while
+ * creating, is registered as found.
  */
-import { checkValueOf, formatCheckValue } from '../key-block/key-check-value.ts';
-import { removeKeyFile, type StoredKey } from '../key-folder.ts';
-import { KeyError } from '../key-port.ts';
-import { cryptoperiods, type KeyDetails, type KeyOrigin, type KeyRecord } from './key-life.ts';
+import { KeyError, type KeyAlgorithm, type KeyUsage } from '../key-port.ts';
+import {
+  cryptoperiods,
+  type KeyDetails,
+  type KeyOrigin,
+  type KeyRecord,
+  keyStateAt,
+  mayUseInState,
+} from './key-life.ts';
 import { type KeyRegister } from './key-register.ts';
+import { type KeyOperation } from '../key-usage.ts';
 
-function checkValueText({ header, value }: StoredKey): string | null {
-  const computed = checkValueOf(header.algorithm, value);
-  return computed ? formatCheckValue(computed) : null;
+/** What can be seen of a key that exists. */
+export interface FoundKey {
+  readonly name: string;
+  readonly algorithm: KeyAlgorithm;
+  readonly usage: KeyUsage;
+  /** With its method, as `formatCheckValue` writes it; null for keys without one. */
+  readonly checkValue: string | null;
 }
 
-/** The first entry of a stored key. */
+/** The first entry of a key. */
 export function newKeyRecord(
-  stored: StoredKey,
+  { name, algorithm, usage, checkValue }: FoundKey,
   { origin, ...details }: KeyDetails & { readonly origin: KeyOrigin },
   nowMs: number,
 ): KeyRecord {
-  const { name, algorithm, usage } = stored.header;
   const { activeMs, keepMs } = cryptoperiods[usage];
   const activeUntilMs = nowMs + (details.activeMs ?? activeMs);
   return {
@@ -33,7 +42,7 @@ export function newKeyRecord(
     origin,
     mode: details.mode ?? null,
     exportability: details.exportability ?? 'N',
-    checkValue: checkValueText(stored),
+    checkValue,
     custodian: details.custodian ?? 'system',
     createdAtMs: nowMs,
     activeUntilMs,
@@ -42,49 +51,59 @@ export function newKeyRecord(
   };
 }
 
+export interface Reconciliation {
+  readonly register: KeyRegister;
+  readonly found: readonly FoundKey[];
+  /** For refusals: `the key folder`. */
+  readonly place: string;
+  /** Whether keys without any register may be taken over as found. */
+  readonly mayAdopt: boolean;
+  readonly remove: (name: string) => Promise<void>;
+  readonly nowMs: number;
+}
+
 /**
- * Checks files against entries, both ways. Returns the keys to be used; the others are wiped.
+ * Checks keys against entries, both ways. Returns the names of those to be used.
  * @throws KeyError KEY_STORE naming the key that does not fit
  */
-export async function reconcileKeys(
-  folder: string,
-  register: KeyRegister,
-  stored: readonly StoredKey[],
-  nowMs: number,
-): Promise<readonly StoredKey[]> {
-  if (register.isNew && stored.length > 0) {
-    throw new KeyError('KEY_STORE', 'the key folder has keys but no register of them');
+export async function reconcileKeys(parts: Reconciliation): Promise<ReadonlySet<string>> {
+  const { register, found, place, mayAdopt } = parts;
+  if (register.isNew && found.length > 0 && !mayAdopt) {
+    throw new KeyError('KEY_STORE', `${place} has keys but no register of them`);
   }
-  const names = new Set(stored.map(({ header }) => header.name));
+  const names = new Set(found.map(({ name }) => name));
   const lost = register.records().find((record) => !record.destroyed && !names.has(record.name));
-  if (lost) throw new KeyError('KEY_STORE', `key ${lost.name} is registered but its file is gone`);
-  const sound: StoredKey[] = [];
-  for (const key of stored) {
-    if (await isToBeUsed(folder, register, key, nowMs)) sound.push(key);
-    else key.value.fill(0);
-  }
+  if (lost) throw new KeyError('KEY_STORE', `key ${lost.name} is registered but gone from ${place}`);
+  const sound = new Set<string>();
+  for (const key of found) if (await isToBeUsed(parts, key)) sound.add(key.name);
   return sound;
 }
 
-async function isToBeUsed(
-  folder: string,
-  register: KeyRegister,
-  key: StoredKey,
-  nowMs: number,
-): Promise<boolean> {
-  const { name, algorithm, usage } = key.header;
+async function isToBeUsed({ register, remove, nowMs }: Reconciliation, key: FoundKey): Promise<boolean> {
+  const { name, algorithm, usage, checkValue } = key;
   const record = register.find(name);
   if (record?.destroyed) {
-    await removeKeyFile(folder, name);
+    await remove(name);
     return false;
   }
   if (!record) {
-    const found = newKeyRecord(key, { origin: 'found' }, nowMs);
-    register.append(() => (register.find(name) ? undefined : { type: 'created', record: found }));
+    const entry = newKeyRecord(key, { origin: 'found' }, nowMs);
+    register.append(() => (register.find(name) ? undefined : { type: 'created', record: entry }));
     return true;
   }
-  if (record.algorithm !== algorithm || record.usage !== usage || record.checkValue !== checkValueText(key)) {
+  if (record.algorithm !== algorithm || record.usage !== usage || record.checkValue !== checkValue) {
     throw new KeyError('KEY_STORE', `key ${name} is not the one that is registered`);
   }
   return true;
+}
+
+/** Refuses what the life of a registered key no longer allows. */
+export function lifeGuard(register: KeyRegister, now: () => number) {
+  return (name: string, operation: KeyOperation): void => {
+    const record = register.find(name);
+    const state = record ? keyStateAt(record, now()) : 'destroyed';
+    if (!mayUseInState(operation, state)) {
+      throw new KeyError('KEY_RETIRED', `key ${name} is ${state} and may not ${operation}`);
+    }
+  };
 }

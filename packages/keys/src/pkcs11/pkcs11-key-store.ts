@@ -1,43 +1,37 @@
 /**
- * Opens the PKCS#11 adapter: module, token, login, methods, known-answer tests, named keys; `ensure` makes what is
- * missing inside the token.
+ * Opens the PKCS#11 adapter: module, token, login, register, methods, known-answer tests, named keys.
  *
  * Invariants: nothing is served before it passed its known-answer test; a named key that can be read out of the
- * token, exists twice or belongs to another environment stops the start; the PIN is wiped as soon as the token has
- * it; the production environment takes no well-known key.
+ * token, exists twice, belongs to another environment or does not fit the register stops the start; the PIN is wiped
+ * as soon as the token has it.
  */
-import { type KeySpec, makeKeyValue } from '../key-making.ts';
-import { isKeyName } from '../key-folder.ts';
-import { type KeyAlgorithm, KeyError, type KeyHandle, type KeyUsage } from '../key-port.ts';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type KeptKey, KeyManagement } from '../key-management.ts';
+import { type KeySpec } from '../key-making.ts';
+import { KeyError, type KeyHandle } from '../key-port.ts';
 import { probeKeyOperations, type ProbeTarget } from '../key-probe.ts';
-import { KeyRing, type TokenMaterial } from '../key-ring.ts';
+import { type KeyDetails } from '../key-register/key-life.ts';
+import { KeyRegister } from '../key-register/key-register.ts';
+import { lifeGuard, reconcileKeys } from '../key-register/key-registration.ts';
+import { KeyRing } from '../key-ring.ts';
 import {
   type KeyAdapterStatus,
   type KeyOperationName,
   keyOperationNames,
   type KeyStore,
 } from '../key-status.ts';
-import { algorithmsByUsage, mayStore } from '../key-usage.ts';
-import { isWellKnownKey } from '../well-known-keys.ts';
 import { type CallWatchOptions, startCallWatch } from './call-watchdog.ts';
 import { cryptokiFunctionNames, CryptokiModule, type TokenInfo } from './cryptoki-module.ts';
 import { type Pkcs11Error } from './pkcs11-error.ts';
 import { Pkcs11KeyOperations } from './pkcs11-keys.ts';
 import { type Pkcs11OperationsOptions } from './pkcs11-symmetric-keys.ts';
-import { isSameKey } from './token-key-comparison.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { findNamedKeys } from './token-key-inventory.ts';
-import {
-  destroyKey,
-  generateP256,
-  generateRsaInToken,
-  generateSecretKey,
-  importKey,
-  inSession,
-  type PlaceOf,
-} from './token-key-making.ts';
+import { importKey, inSession } from './token-key-making.ts';
 import { hostKeyByteNotes, probeTokenMethods } from './token-methods.ts';
+import { findRegisterKey, makeRegisterKey, registerMacKey } from './token-register-key.ts';
 import { TokenSession } from './token-session.ts';
-import { workingCopyOf } from './token-working-copy.ts';
 import { TokenSessionPool } from './token-session-pool.ts';
 
 export interface Pkcs11KeysOptions {
@@ -50,6 +44,12 @@ export interface Pkcs11KeysOptions {
   /** Of the normal user. Wiped. */
   readonly pin: Uint8Array;
   readonly environment: 'test' | 'production';
+  /** SQLite file of the register of key lives; its folder is made (0700) when absent. It belongs to the token. */
+  readonly registerFile: string;
+  /** Refuses to open while another process has the register open, and the other way round. */
+  readonly isExclusive?: boolean;
+  /** Epoch milliseconds; the system's clock by default. */
+  readonly now?: () => number;
   /** Operations that may show key bytes to this process: all, none, or those named. */
   readonly allowHostKeyBytes: boolean | readonly KeyOperationName[];
   /** Sessions with the token: operations at once. Default 4. */
@@ -73,115 +73,38 @@ const defaultWatchdog: CallWatchOptions = {
 /** What `Pkcs11Keys` is made of; only `openPkcs11Keys` puts it together. */
 interface OpenToken {
   readonly operations: Pkcs11OperationsOptions;
+  readonly register: KeyRegister;
+  readonly keeper: TokenKeeper;
+  readonly now: () => number;
   readonly status: KeyAdapterStatus;
   readonly close: () => Promise<void>;
 }
 
 /** KeyPort over a token, with named keys. */
 export class Pkcs11Keys extends Pkcs11KeyOperations implements KeyStore {
+  readonly management: KeyManagement;
   readonly #open: OpenToken;
-  /** One creation at a time: two callers ensuring one name get one key. */
-  #creation: Promise<unknown> = Promise.resolve();
   #isClosed = false;
 
   constructor(open: OpenToken) {
     super(open.operations);
     this.#open = open;
+    const { register, keeper, now } = open;
+    const { ring, environment } = open.operations;
+    this.management = new KeyManagement({ port: this, ring, register, keeper, environment, now });
   }
 
   status(): Promise<KeyAdapterStatus> {
     return Promise.resolve(this.#open.status);
   }
 
-  ensure(name: string, spec: KeySpec): Promise<KeyHandle> {
-    const created = this.#creation.then(() => this.#ensureNow(name, spec));
-    this.#creation = created.catch(() => undefined);
-    return created;
-  }
-
-  async #ensureNow(name: string, spec: KeySpec): Promise<KeyHandle> {
-    if (this.#isClosed) throw new KeyError('KEY_STORE', 'the key adapter is closed');
-    this.#checkSpec(name, spec);
-    const { ring } = this.#open.operations;
-    const existing = ring.namedHandles().find((handle) => handle.id === name);
-    if (!existing) return this.#make(name, spec);
-    if (existing.algorithm !== spec.algorithm || existing.usage !== spec.usage) {
-      throw new KeyError('KEY_STORE', `key ${name} exists as ${existing.algorithm} ${existing.usage}`);
-    }
-    await this.#checkSameValue(existing, spec);
-    return existing;
-  }
-
-  #checkSpec(name: string, spec: KeySpec): void {
-    const { environment } = this.#open.operations;
-    if (!isKeyName(name)) throw new KeyError('KEY_STORE', 'a key name of a wrong form');
-    if (!algorithmsByUsage[spec.usage].includes(spec.algorithm) || !mayStore(spec.usage, environment)) {
-      throw new KeyError('KEY_USAGE', `key ${name} cannot be stored as ${spec.algorithm} ${spec.usage}`);
-    }
-    // No token here opens X9.143 key blocks by itself: such a key would lie in it without a purpose.
-    if (spec.usage === 'KBPK') throw new KeyError('KEY_USAGE', 'a token takes no key block protection key');
-    const isSymmetric = spec.algorithm !== 'RSA' && spec.algorithm !== 'EC-P256';
-    if (environment === 'production' && isSymmetric && spec.value && isWellKnownKey(spec.value)) {
-      throw new KeyError('KEY_STORE', `key ${name} is a well-known test key`);
-    }
-  }
-
-  async #make(name: string, spec: KeySpec): Promise<KeyHandle> {
-    const { environment, pool, ring } = this.#open.operations;
-    const { algorithm, usage } = spec;
-    const placeOf: PlaceOf = (role) => ({ environment, usage, algorithm, role, name });
-    const material = await pool.use(async (session) =>
-      workingCopyOf(session, await this.#makeObjects(session, name, spec, placeOf)),
-    );
-    return ring.addNamed(name, algorithm, usage, material);
-  }
-
-  async #makeObjects(
-    session: TokenSession,
-    name: string,
-    spec: KeySpec,
-    placeOf: PlaceOf,
-  ): Promise<TokenMaterial> {
-    if (spec.value) {
-      const value = await makeKeyValue(name, spec);
-      return importKey(session, spec.algorithm, spec.usage, value, placeOf).finally(() => value.fill(0));
-    }
-    switch (spec.algorithm) {
-      case 'RSA': {
-        const exponent = spec.exponent ?? 3;
-        const { methods, refused } = this.#open.operations;
-        const reason = refused.get(`generateRsa/${exponent}`);
-        if (reason !== undefined) {
-          throw new KeyError('KEY_OPERATION_REFUSED', `generateRsa/${exponent} is refused: ${reason}`);
-        }
-        const isInside = exponent === 65537 || methods.generatesExponent3;
-        return generateRsaInToken(session, spec.bits ?? 1408, exponent, spec.usage, placeOf('key'), isInside);
-      }
-      case 'EC-P256':
-        return generateP256(session, spec.usage, placeOf);
-      default:
-        return generateSecretKey(session, spec.algorithm, spec.usage, placeOf);
-    }
-  }
-
-  async #checkSameValue(handle: KeyHandle, spec: KeySpec): Promise<void> {
-    const { value } = spec;
-    if (!value) return;
-    const { pool, ring } = this.#open.operations;
-    const isSame = await pool.use(async (session) => {
-      const offered = await importKey(session, handle.algorithm, handle.usage, value, inSession);
-      try {
-        return await isSameKey(session, handle, ring.materialOf(handle), offered);
-      } finally {
-        await destroyKey(session, offered);
-      }
-    });
-    if (!isSame) throw new KeyError('KEY_STORE', `key ${handle.id} exists with another value`);
+  ensure(name: string, spec: KeySpec, details?: KeyDetails): Promise<KeyHandle> {
+    return this.management.ensure(name, spec, details);
   }
 
   /** Logs out and ends the module; derived keys are gone, named ones stay in the token. Safe to call twice. */
   async close(): Promise<void> {
-    await this.#creation;
+    await this.management.close();
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#open.operations.ring.close();
@@ -239,9 +162,6 @@ async function openSessions(
   return new TokenSessionPool(open);
 }
 
-/** A token's keys have no register here: how long one is used is decided where the token is managed. */
-const noRegister = (): void => undefined;
-
 async function openAdapter(
   options: Pkcs11KeysOptions,
   module: CryptokiModule,
@@ -249,30 +169,96 @@ async function openAdapter(
   pool: TokenSessionPool,
   close: () => Promise<void>,
 ): Promise<Pkcs11Keys> {
-  const ring = new KeyRing(options.maxTemporaryKeys ?? 4096, noRegister);
-  const refused = new Map<KeyOperationName, string>();
-  const methods = await pool.use((session) => probeTokenMethods(session));
-  const hostNotes = hostKeyByteNotes(methods);
-  for (const [operation, note] of hostNotes) {
-    if (isHostAllowed(options.allowHostKeyBytes, operation)) continue;
-    refused.set(operation, `it needs key bytes in the host, which is forbidden (${note})`);
+  const { environment, onTokenLost = () => undefined, now = Date.now } = options;
+  const { register, mayAdopt } = await openRegister(options, pool, now());
+  try {
+    const ring = new KeyRing(options.maxTemporaryKeys ?? 4096, lifeGuard(register, now));
+    const refused = new Map<KeyOperationName, string>();
+    const methods = await pool.use((session) => probeTokenMethods(session));
+    const hostNotes = hostKeyByteNotes(methods);
+    for (const [operation, note] of hostNotes) {
+      if (isHostAllowed(options.allowHostKeyBytes, operation)) continue;
+      refused.set(operation, `it needs key bytes in the host, which is forbidden (${note})`);
+    }
+    const operations = { ring, pool, methods, environment, refused, onTokenLost };
+    const keeper = new TokenKeeper(operations, `${token.label} (serial ${token.serialNumber})`);
+    const failures = await probeKeyOperations(probeTargetOf(operations, keeper));
+    for (const [operation, reason] of failures) if (!refused.has(operation)) refused.set(operation, reason);
+    await addNamedKeys({ operations, keeper, register, mayAdopt, nowMs: now() });
+    const status = statusOf(module, token, refused, hostNotes);
+    const closeAll = async (): Promise<void> => {
+      register.close();
+      await close();
+    };
+    return new Pkcs11Keys({ operations, register, keeper, now, status, close: closeAll });
+  } catch (error) {
+    register.close();
+    throw error;
   }
-  const { environment, onTokenLost = () => undefined } = options;
-  const operations = { ring, pool, methods, environment, refused, onTokenLost };
-  const failures = await probeKeyOperations(probeTargetOf(operations));
-  for (const [operation, reason] of failures) if (!refused.has(operation)) refused.set(operation, reason);
+}
 
-  for (const { name, algorithm, usage, material } of await pool.use((session) =>
-    findNamedKeys(session, environment),
-  )) {
-    const copy = await pool.use((session) => workingCopyOf(session, material));
-    ring.addNamed(name, algorithm, usage, copy);
+interface OpenRegister {
+  readonly register: KeyRegister;
+  /** A token that never had a register may have keys of an earlier version. */
+  readonly mayAdopt: boolean;
+}
+
+/** @throws KeyError KEY_STORE when the register is broken, in use, or belongs to another token */
+async function openRegister(
+  { registerFile, isExclusive = false, environment }: Pkcs11KeysOptions,
+  pool: TokenSessionPool,
+  nowMs: number,
+): Promise<OpenRegister> {
+  return pool.use(async (session) => {
+    const found = await findRegisterKey(session);
+    if (found === undefined && existsSync(registerFile)) {
+      throw new KeyError('KEY_STORE', 'the key register belongs to another token');
+    }
+    mkdirSync(dirname(registerFile), { recursive: true, mode: 0o700 });
+    const macKey = await registerMacKey(session, found ?? (await makeRegisterKey(session)));
+    try {
+      const file = registerFile;
+      const register = new KeyRegister({ file, macKey, environment, isExclusive, nowMs });
+      return { register, mayAdopt: found === undefined };
+    } finally {
+      macKey.fill(0);
+    }
+  });
+}
+
+interface NamedKeyParts extends Omit<OpenRegister, 'register'> {
+  readonly operations: Pkcs11OperationsOptions;
+  readonly keeper: TokenKeeper;
+  readonly register: KeyRegister;
+  readonly nowMs: number;
+}
+
+/** Brings the token's keys and their register together and puts the keys into the ring. */
+async function addNamedKeys({ operations, keeper, register, mayAdopt, nowMs }: NamedKeyParts): Promise<void> {
+  const { pool, ring, environment } = operations;
+  const kept = await pool.use(async (session) => {
+    const keys: KeptKey[] = [];
+    for (const key of await findNamedKeys(session, environment)) keys.push(await keeper.keep(session, key));
+    return keys;
+  });
+  const found = kept.map(({ material: _material, ...key }) => key);
+  const remove = (name: string): Promise<void> => keeper.remove(name, []);
+  const names = await reconcileKeys({ register, found, place: 'the token', mayAdopt, remove, nowMs });
+  for (const { name, algorithm, usage, material } of kept) {
+    if (names.has(name)) ring.addNamed(name, algorithm, usage, material);
   }
+}
+
+function statusOf(
+  module: CryptokiModule,
+  { slot: _slot, ...token }: TokenInfo,
+  refused: ReadonlyMap<KeyOperationName, string>,
+  hostNotes: ReadonlyMap<KeyOperationName, string>,
+): KeyAdapterStatus {
   const { description, libraryVersion } = module.info();
-  const { slot: _slot, ...tokenStatus } = token;
-  const status: KeyAdapterStatus = {
+  return {
     adapter: 'pkcs11',
-    token: { ...tokenStatus, library: `${description} ${libraryVersion}` },
+    token: { ...token, library: `${description} ${libraryVersion}` },
     operations: keyOperationNames.map((operation) => {
       const keyBytes = hostNotes.has(operation) ? 'host' : 'inside';
       const note = refused.get(operation) ?? hostNotes.get(operation);
@@ -280,7 +266,6 @@ async function openAdapter(
       return { operation, result, keyBytes, ...(note !== undefined && { note }) };
     }),
   };
-  return new Pkcs11Keys({ operations, status, close });
 }
 
 function isHostAllowed(
@@ -291,12 +276,23 @@ function isHostAllowed(
 }
 
 /** The adapter while it is being tested, with test keys as session objects. */
-function probeTargetOf(operations: Pkcs11OperationsOptions): ProbeTarget {
-  const port = new Pkcs11KeyOperations(operations);
-  const importTemporary = (algorithm: KeyAlgorithm, usage: KeyUsage, value: Uint8Array): Promise<KeyHandle> =>
-    operations.pool.use(async (session) => {
-      const material = await importKey(session, algorithm, usage, value, inSession);
-      return operations.ring.addTemporary(algorithm, usage, material);
-    });
-  return { port, importTemporary };
+function probeTargetOf(operations: Pkcs11OperationsOptions, keeper: TokenKeeper): ProbeTarget {
+  const { pool, ring } = operations;
+  return {
+    port: new Pkcs11KeyOperations(operations),
+    importTemporary: (algorithm, usage, value) =>
+      pool.use(async (session) => {
+        const material = await importKey(session, algorithm, usage, value, inSession);
+        return ring.addTemporary(algorithm, usage, material);
+      }),
+    withProtectionKey: async (key, use) => {
+      const { object } = ring.useToken(key, 'unwrapKeyBlock', [key.algorithm]);
+      const bytes = await pool.use((session) => keeper.protectionKey(session, key, object));
+      try {
+        return use(bytes);
+      } finally {
+        bytes.fill(0);
+      }
+    },
+  };
 }

@@ -66,7 +66,7 @@ export class Pkcs11KeyOperations extends Pkcs11SymmetricOperations implements Ke
       const material = await deriveTdesKey(session, parent.object, data, usage, (input) =>
         mechanismWithData(CKM.des3EcbEncryptData, input),
       );
-      return this.keep(session, 'TDES-2KEY', usage, material);
+      return this.keep(session, 'TDES-2KEY', usage, material, key);
     });
   }
 
@@ -77,7 +77,7 @@ export class Pkcs11KeyOperations extends Pkcs11SymmetricOperations implements Ke
       const material = await deriveTdesKey(session, parent.object, data, usage, (input) =>
         des3CbcEncryptData(new Uint8Array(8), input),
       );
-      return this.keep(session, 'TDES-2KEY', usage, material);
+      return this.keep(session, 'TDES-2KEY', usage, material, key);
     });
   }
 
@@ -91,7 +91,7 @@ export class Pkcs11KeyOperations extends Pkcs11SymmetricOperations implements Ke
       const template = secretKeyTemplate(algorithm, usage, 'session', inputs.length * 16);
       const mechanism = mechanismWithData(CKM.aesEcbEncryptData, concatBytes(...blocks));
       const derived = await session.deriveKey(object, mechanism, template);
-      return this.keep(session, algorithm, usage, { kind: 'token', object: derived });
+      return this.keep(session, algorithm, usage, { kind: 'token', object: derived }, key);
     });
   }
 

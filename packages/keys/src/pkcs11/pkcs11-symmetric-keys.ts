@@ -97,15 +97,16 @@ export class Pkcs11SymmetricOperations {
     return Uint8Array.from(randomBytes(length));
   }
 
-  /** Gives a new key its handle; when there is no room for it, the token forgets it. */
+  /** Gives a new key its handle and the life of its `parent`; when there is no room for it, the token forgets it. */
   protected async keep(
     session: TokenSession,
     algorithm: KeyAlgorithm,
     usage: KeyUsage,
     material: TokenMaterial,
+    parent?: KeyHandle,
   ): Promise<KeyHandle> {
     try {
-      return this.ring.addTemporary(algorithm, usage, material);
+      return this.ring.addTemporary(algorithm, usage, material, parent);
     } catch (error) {
       await destroyKey(session, material);
       throw error;

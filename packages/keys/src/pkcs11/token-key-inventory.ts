@@ -2,16 +2,16 @@
  * Finds the named keys of this system in a token.
  *
  * Invariants: only objects with our label count; a name belongs to one key; a key object that is not sensitive, or
- * that could leave the token, is refused, because somebody else made it.
+ * that could leave the token and is no key block protection key, is refused, because somebody else made it.
  */
 import { type KeyAlgorithm, KeyError, type KeyUsage } from '../key-port.ts';
 import { type TokenMaterial } from '../key-ring.ts';
 import { CKA } from './cryptoki-constants.ts';
 import { needsFirstHalf, readPoint } from './token-key-making.ts';
-import { type ObjectLabel, parseLabel } from './token-key-template.ts';
+import { isNamedKeyExtractable, type ObjectLabel, parseLabel } from './token-key-template.ts';
 import { type ObjectHandle, type TokenSession } from './token-session.ts';
 
-interface NamedTokenKey {
+export interface NamedTokenKey {
   readonly name: string;
   readonly algorithm: KeyAlgorithm;
   readonly usage: KeyUsage;
@@ -23,15 +23,16 @@ interface LabelledObject {
   readonly object: ObjectHandle;
 }
 
-/** @throws KeyError KEY_STORE naming the key that is unsound */
+/** All of them, or the one of a name. @throws KeyError KEY_STORE naming the key that is unsound */
 export async function findNamedKeys(
   session: TokenSession,
   environment: 'test' | 'production',
+  wanted?: string,
 ): Promise<NamedTokenKey[]> {
   const byName = new Map<string, LabelledObject[]>();
   for (const object of await session.findObjects([[CKA.token, true]])) {
     const label = await readLabel(session, object);
-    if (!label) continue;
+    if (!label || (wanted !== undefined && label.name !== wanted)) continue;
     if (label.environment !== environment) {
       throw new KeyError('KEY_STORE', `key ${label.name} belongs to the ${label.environment} environment`);
     }
@@ -43,6 +44,18 @@ export async function findNamedKeys(
     if (key) found.push(key);
   }
   return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Destroys a key with its companions, the key itself first: what is left of it is no key. */
+export async function removeNamedKey(session: TokenSession, name: string): Promise<void> {
+  const companions: ObjectHandle[] = [];
+  for (const object of await session.findObjects([[CKA.token, true]])) {
+    const label = await readLabel(session, object);
+    if (label?.name !== name) continue;
+    if (label.role === 'key') await session.destroyObject(object);
+    else companions.push(object);
+  }
+  for (const object of companions) await session.destroyObject(object);
 }
 
 async function readLabel(session: TokenSession, object: ObjectHandle): Promise<ObjectLabel | undefined> {
@@ -67,10 +80,10 @@ async function assembleKey(
   const companion = async (role: ObjectLabel['role']): Promise<ObjectHandle> => {
     const [object] = objects.filter(({ label }) => label.role === role && label.usage === usage);
     if (!object) throw new KeyError('KEY_STORE', `key ${name} lacks its ${role}`);
-    if (role !== 'public') await requireProtection(session, name, object.object);
+    if (role !== 'public') await requireProtection(session, object.label, object.object);
     return object.object;
   };
-  await requireProtection(session, name, key.object);
+  await requireProtection(session, key.label, key.object);
   const material: TokenMaterial = {
     kind: 'token',
     object: key.object,
@@ -81,9 +94,14 @@ async function assembleKey(
   return { name, algorithm, usage, material };
 }
 
-async function requireProtection(session: TokenSession, name: string, object: ObjectHandle): Promise<void> {
+async function requireProtection(
+  session: TokenSession,
+  { name, usage }: ObjectLabel,
+  object: ObjectHandle,
+): Promise<void> {
   const [sensitive, extractable] = await session.attributes(object, [CKA.sensitive, CKA.extractable]);
-  if (sensitive?.[0] !== 1 || extractable?.[0] !== 0) {
+  const mayLeave = isNamedKeyExtractable(usage);
+  if (sensitive?.[0] !== 1 || (extractable?.[0] !== 0 && !mayLeave)) {
     throw new KeyError('KEY_STORE', `key ${name} can be read out of the token`);
   }
 }

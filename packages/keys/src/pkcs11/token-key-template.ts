@@ -2,7 +2,7 @@
  * Attributes of the keys of this adapter: what the token itself lets a key do, and how a named key is labelled.
  *
  * Invariants: every secret and private key is CKA_SENSITIVE; only keys whose purpose is to reach a card (UDK, ICC)
- * are CKA_EXTRACTABLE, and a named key never is; a key that derives cannot encrypt where the algorithm allows it;
+ * are CKA_EXTRACTABLE, and of named keys only key block protection keys, which no token here uses inside; a key that derives cannot encrypt where the algorithm allows it;
  * no key both decrypts and wraps, which together would read keys out.
  *
  * Label of a named key: `cardwright/1 <environment> <usage> <algorithm> <role> <name>`.
@@ -57,6 +57,8 @@ const tdesPermissions: Readonly<Partial<Record<KeyUsage, readonly Permission[]>>
   // Derives the public value that is its check value.
   PIN: ['decrypt', 'derive'],
   'CARD-SESSION': ['encrypt', 'wrap'],
+  // Used outside; derives the public value that is its check value.
+  KBPK: ['derive'],
 };
 
 /** AES keys that derive also encrypt: the chaining value before the last block of the CMAC comes from the host. */
@@ -66,6 +68,8 @@ const aesPermissions: Readonly<Partial<Record<KeyUsage, readonly Permission[]>>>
   'CARD-SESSION': ['encrypt', 'sign'],
   SEAL: ['encrypt', 'decrypt', 'sign'],
   PIN: ['decrypt', 'sign'],
+  // Used outside; signs its check value.
+  KBPK: ['sign'],
 };
 
 /** Usages whose 3DES keys derive and therefore do not encrypt. */
@@ -106,7 +110,12 @@ function placeAttributes(place: ObjectPlace): Attribute[] {
 
 /** Usages whose keys leave under another key: UDKs and ICC keys go to the card. */
 function isExtractable(usage: KeyUsage): boolean {
-  return usage === 'UDK' || usage === 'ICC';
+  return usage === 'UDK' || usage === 'ICC' || isNamedKeyExtractable(usage);
+}
+
+/** Of keys with a name: those that wrap and unwrap key blocks, in the host. */
+export function isNamedKeyExtractable(usage: KeyUsage): boolean {
+  return usage === 'KBPK';
 }
 
 function protection(isKeyExtractable: boolean): Attribute[] {

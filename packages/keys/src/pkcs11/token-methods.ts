@@ -175,6 +175,8 @@ export function hostKeyByteNotes(methods: TokenMethods): ReadonlyMap<KeyOperatio
     ['checkPinBlock', noPinMechanism],
     ['pvv', noPinMechanism],
     ['wrapPinForCard', noPinMechanism],
+    ['holdCeremony', 'components and the key they make: no mechanism combines what people type'],
+    ['importKeyBlock', 'the protection key and the key in the block: no mechanism opens key blocks'],
   ]);
   if (!methods.wrapsInside['TDES-ECB']) notes.set('wrapForCard/TDES-ECB', 'card keys: no wrapping with 3DES');
   if (!methods.wrapsInside['AES-CBC'])
