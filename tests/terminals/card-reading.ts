@@ -9,6 +9,7 @@ export interface Exchange {
 
 export interface CardReading {
   readonly productId: string;
+  readonly profileId: string;
   readonly protocol: 'SCP02' | 'SCP03';
   readonly pan: string;
   readonly verification: VerificationFacts;

@@ -1,7 +1,9 @@
 /**
  * Cards of every product, over both secure channels, in a real PC/SC reader driver, read by programs that were not
  * written for them: opensc-tool, scriptor (pcsc-tools) and cardpeek. Signatures are judged with the CA public key
- * alone; cardpeek must name every data object of every record.
+ * alone; cardpeek must name every data object of every record. cardpeek shows and does not judge: authentication is
+ * judged here, over what scriptor read. openemv's emv-tool, which would judge by itself, is in no Debian package, so
+ * that no test can install it; by hand, it reads these cards through the same virtual reader.
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -63,6 +65,19 @@ describe('cards in a PC/SC reader', () => {
   it('were read: each product over each secure channel', () => {
     assert.equal(readings.length, productProfiles.length * 2);
     assert.equal(new Set(readings.map(({ pan }) => pan)).size, readings.length);
+    const profiles = new Set(readings.map(({ profileId }) => profileId));
+    assert.deepEqual([...profiles].toSorted(), ['ccd-3des', 'vsdc-cvn18']);
+  });
+
+  it('offer DDA and CDA and no SDA: their static data is under the signed certificate of the card', () => {
+    for (const reading of readings) {
+      const [byte = 0] = tagValue(parseTlv(answerTo(reading, '80A8')), '82');
+      // EMV Book 3, C1: SDA 40, DDA 20, CDA 01.
+      assert.equal(byte & 0x61, 0x21, reading.profileId);
+      const tags = recordsOf(reading).flatMap(({ bytes }) => leaves(parseTlv(bytes)).map(({ tag }) => tag));
+      assert(!tags.includes('93'), 'no signed static data');
+      assert(tags.includes('9F46'));
+    }
   });
 
   it('show opensc-tool their ATR and their payment directory', () => {

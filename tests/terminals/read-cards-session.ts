@@ -138,7 +138,9 @@ async function readAll(fixture: KeyFixture): Promise<CardReading[]> {
       const plan = await planFor(fixture, data, profile, certificate);
       const read = await readCard(await personalize(fixture, plan, protocol));
       const { verification, stripe } = plan;
-      readings.push({ productId: profile.productId, protocol, pan, verification, stripe, ...read });
+      const { productId, chip } = profile;
+      const { profileId } = chip;
+      readings.push({ productId, profileId, protocol, pan, verification, stripe, ...read });
     }
   }
   return readings;

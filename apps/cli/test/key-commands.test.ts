@@ -76,12 +76,3 @@ test('while two versions overlap both make cards for the products that name them
   }
   assert.match(await after.cvv(await after.find('cvk/3'), ...card), /^\d{3}$/);
 });
-
-test('families that the vault names itself are not rotated', async (t) => {
-  const { config, open } = await makeVault(t);
-  await (await open()).close();
-  for (const family of ['seal', 'token/1', 'jwe/ISS0000001']) {
-    const refused = cardwright('rotate', family, '--overlap-days', '1', '--vault', config);
-    assert.deepEqual([refused.status, /not rotated yet/.test(refused.stderr)], [1, true]);
-  }
-});

@@ -16,11 +16,12 @@ import {
   type VaultScriptRequest,
 } from '@cardwright/protocol';
 import { openTicket, sealTicket, TicketUses } from './chip-ticket.ts';
+import { type KeyFamily } from './key-family.ts';
 import { openPlan } from './sealed-plan.ts';
 
 export interface ChipServiceOptions {
   readonly keys: KeyPort;
-  readonly sealKey: KeyHandle;
+  readonly seals: KeyFamily;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }
@@ -35,21 +36,21 @@ export class ChipService {
 
   /** A fresh challenge for one job. @throws VaultRefusal PLAN_INVALID */
   async begin(request: VaultChipBeginRequest): Promise<ChipBeginAnswer> {
-    const { keys, sealKey, now } = this.#options;
-    await openPlan(keys, sealKey, request.sealedPlan);
+    const { keys, seals, now } = this.#options;
+    await openPlan(keys, seals, request.sealedPlan);
     const { initializeUpdate, hostChallenge } = beginSecureChannel(keys);
     return {
       securityDomainAid: issuerSecurityDomainAid,
       initializeUpdate: hex(initializeUpdate),
-      ticket: await sealTicket(keys, sealKey, request, hex(hostChallenge), now()),
+      ticket: await sealTicket(keys, seals, request, hex(hostChallenge), now()),
     };
   }
 
   /** The script for the card that answered, or a refusal as a value. @throws VaultRefusal PLAN_INVALID */
   async script(request: VaultScriptRequest): Promise<VaultScriptAnswer> {
-    const { keys, sealKey, now } = this.#options;
-    const plan = await openPlan(keys, sealKey, request.sealedPlan);
-    const hostChallenge = await openTicket(keys, sealKey, request.ticket, request, now());
+    const { keys, seals, now } = this.#options;
+    const { plan, sealKey } = await openPlan(keys, seals, request.sealedPlan);
+    const hostChallenge = await openTicket(keys, seals, request.ticket, request, now());
     if (
       hostChallenge === undefined ||
       !this.#ticketUses.admit(hostChallenge, request.initializeUpdateResponse, now())

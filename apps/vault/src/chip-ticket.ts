@@ -1,13 +1,15 @@
 /**
- * The ticket between "begin" and "script": it carries our host challenge through server and agent, sealed.
+ * The ticket between "begin" and "script": it carries our host challenge through server and agent, sealed behind the
+ * version of the sealing key (2 bytes).
  *
  * Invariants: a ticket belongs to one job, epoch, station and plan, and lives for minutes; one ticket meets one
  * answer of one chip: the same answer again gives the same script, another one is refused, so that no challenge
  * opens two sessions (I11).
  */
-import { KeyError, type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { KeyError, type KeyPort } from '@cardwright/keys';
 import { check } from '@cardwright/protocol';
 import { type Static, Type } from 'typebox';
+import { type KeyFamily } from './key-family.ts';
 import { sealedPlanHash } from './sealed-plan.ts';
 
 export const ticketLifeMs = 5 * 60 * 1000;
@@ -37,7 +39,7 @@ export interface TicketBinding {
 /** Seals a ticket for a fresh host challenge (hex, 8 bytes). */
 export async function sealTicket(
   keys: KeyPort,
-  sealKey: KeyHandle,
+  seals: KeyFamily,
   binding: TicketBinding,
   hostChallenge: string,
   nowMs: number,
@@ -50,21 +52,27 @@ export async function sealTicket(
     planHash: sealedPlanHash(binding.sealedPlan),
     expiresAt: nowMs + ticketLifeMs,
   };
-  const sealed = await keys.seal(sealKey, new TextEncoder().encode(JSON.stringify(ticket)), ticketContext);
-  return Buffer.from(sealed).toString('base64url');
+  const text = new TextEncoder().encode(JSON.stringify(ticket));
+  const version = Buffer.alloc(2);
+  version.writeUInt16BE(seals.currentVersion);
+  const sealed = await keys.seal(seals.current, text, ticketContext);
+  return Buffer.concat([version, sealed]).toString('base64url');
 }
 
 /** The ticket's host challenge (hex), or undefined when it is not valid for this request, alike for every cause. */
 export async function openTicket(
   keys: KeyPort,
-  sealKey: KeyHandle,
+  seals: KeyFamily,
   sealedTicket: string,
   binding: TicketBinding,
   nowMs: number,
 ): Promise<string | undefined> {
+  const read = Buffer.from(sealedTicket, 'base64url');
+  const sealKey = read.length > 2 ? seals.version(read.readUInt16BE(0)) : undefined;
+  if (sealKey === undefined) return undefined;
   let bytes: Uint8Array;
   try {
-    bytes = await keys.unseal(sealKey, Buffer.from(sealedTicket, 'base64url'), ticketContext);
+    bytes = await keys.unseal(sealKey, read.subarray(2), ticketContext);
   } catch (error) {
     if (error instanceof KeyError && error.code === 'SEAL_BROKEN') return undefined;
     throw error;

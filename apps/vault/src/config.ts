@@ -50,6 +50,8 @@ export const VaultConfig = Type.Object(
     keys: Type.Optional(
       Type.Union([Type.Object({ adapter: Type.Literal('software') }, closed), Pkcs11KeyConfig]),
     ),
+    /** How many days before its end a key is warned of. Default 90. */
+    keyWarningDays: Type.Optional(Type.Integer({ minimum: 0, maximum: 3650 })),
     /** 32 random bytes that the software adapter seals its key files with; no other adapter has one. */
     masterKeyFile: Type.Optional(Type.String({ minLength: 1 })),
     /** Keys held ready for each modulus length that a product uses. */

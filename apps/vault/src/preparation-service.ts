@@ -18,7 +18,7 @@ import {
   type ValidatedCard,
 } from '@cardwright/dataprep';
 import { maskPan } from '@cardwright/domain';
-import { type IssuerPinFormat, KeyError, type KeyHandle, type KeyPort } from '@cardwright/keys';
+import { type IssuerPinFormat, KeyError, type KeyPort } from '@cardwright/keys';
 import {
   type FingerprintAnswer,
   type FingerprintRequest,
@@ -28,12 +28,14 @@ import {
 import { wipe } from '@cardwright/runtime';
 import { type IssuerCertificates } from './issuer-certificate-store.ts';
 import { sealPlan } from './sealed-plan.ts';
-import { recipientKeyName } from './vault-keys.ts';
+import { kidOf, type RecipientKeys } from './recipient-keys.ts';
+import { type KeyFamily } from './key-family.ts';
 
 export interface PreparationOptions {
   readonly keys: KeyPort;
-  readonly sealKey: KeyHandle;
-  readonly tokenKey: KeyHandle;
+  readonly seals: KeyFamily;
+  readonly tokens: KeyFamily;
+  readonly recipients: RecipientKeys;
   readonly iccKeys: IccKeySource;
   readonly certificates: IssuerCertificates;
   readonly products: readonly ProductProfile[];
@@ -98,14 +100,14 @@ export class PreparationService {
     card: ValidatedCard,
     fingerprint: string,
   ): Promise<PrepareAnswer> {
-    const { keys, sealKey, iccKeys, certificates } = this.#options;
+    const { keys, seals, iccKeys, certificates } = this.#options;
     const issuerCertificate = certificates.find(selected.oda.issuerKey, card.pan);
     if (issuerCertificate === undefined) {
       return rejected('DATA_FIELD_INVALID', encryptedField('pan'));
     }
     try {
       const { issuerId, operationId, cardId, cardDesign } = request;
-      const plan = await preparePlan(keys, iccKeys, sealKey, {
+      const plan = await preparePlan(keys, iccKeys, seals.current, {
         issuerId,
         operationId,
         cardId,
@@ -117,7 +119,7 @@ export class PreparationService {
       });
       return {
         result: 'prepared',
-        sealedPlan: await sealPlan(keys, sealKey, plan),
+        sealedPlan: await sealPlan(keys, seals, plan),
         maskedPan: maskPan(card.pan),
         panToken: await this.#keyedHash('pan', issuerId, new TextEncoder().encode(card.pan)),
         fingerprint,
@@ -133,7 +135,8 @@ export class PreparationService {
     const plaintext = await this.#open(request);
     if (plaintext === undefined) return { result: 'rejected', field: 'encryptedData' };
     try {
-      const fingerprint = await this.#fingerprint(request.issuerId, plaintext);
+      const version = hashVersionOf(request.comparedWith);
+      const fingerprint = await this.#fingerprint(request.issuerId, plaintext, version);
       return fingerprint.ok
         ? { result: 'ok', fingerprint: fingerprint.value }
         : { result: 'rejected', field: encryptedField(fingerprint.field) };
@@ -143,12 +146,15 @@ export class PreparationService {
   }
 
   async #open(request: { issuerId: string; encryptedData: string }): Promise<Uint8Array | undefined> {
-    const { keys } = this.#options;
-    const key = await keys.find(recipientKeyName(request.issuerId));
+    const { keys, recipients } = this.#options;
+    const key = recipients.find(request.issuerId, kidOf(request.encryptedData));
+    if (key === undefined) return undefined;
     try {
       return await keys.openJwe(key, request.encryptedData);
     } catch (error) {
-      if (error instanceof KeyError && error.code === 'JWE_INVALID') return undefined;
+      // A recipient key may expire while the vault runs: nobody may open what is encrypted to it any more.
+      const isUnopened = error instanceof KeyError && ['JWE_INVALID', 'KEY_RETIRED'].includes(error.code);
+      if (isUnopened) return undefined;
       throw error;
     }
   }
@@ -156,26 +162,42 @@ export class PreparationService {
   async #fingerprint(
     issuerId: string,
     plaintext: Uint8Array,
+    version?: number,
   ): Promise<{ ok: true; value: string } | { ok: false; field: string }> {
     const parsed = parseCardDataText(plaintext);
     if (!parsed.ok) return parsed;
     const canonical = canonicalCardData(parsed.value);
     try {
-      return { ok: true, value: await this.#keyedHash('card-data', issuerId, canonical) };
+      return { ok: true, value: await this.#keyedHash('card-data', issuerId, canonical, version) };
     } finally {
       wipe(canonical);
     }
   }
 
-  /** HMAC, base64url, over purpose, issuer and data: hashes of two purposes or issuers never meet. */
-  async #keyedHash(purpose: string, issuerId: string, data: Uint8Array): Promise<string> {
+  /**
+   * HMAC, base64url, over purpose, issuer and data: hashes of two purposes or issuers never meet. Behind the version
+   * of its key and a point, but for the first one. Under `version` when that is kept.
+   */
+  async #keyedHash(purpose: string, issuerId: string, data: Uint8Array, version?: number): Promise<string> {
+    const { keys, tokens } = this.#options;
+    const wanted = version === undefined ? undefined : tokens.version(version);
+    const [key, number] =
+      wanted && version !== undefined ? [wanted, version] : [tokens.current, tokens.currentVersion];
     const input = Buffer.concat([new TextEncoder().encode(`${purpose}|${issuerId}|`), data]);
     try {
-      return Buffer.from(await this.#options.keys.hmac(this.#options.tokenKey, input)).toString('base64url');
+      const hash = Buffer.from(await keys.hmac(key, input)).toString('base64url');
+      return number === 1 ? hash : `${number}.${hash}`;
     } finally {
       wipe(input);
     }
   }
+}
+
+/** Version of the key that made a keyed hash; undefined for none. */
+function hashVersionOf(hash: string | undefined): number | undefined {
+  if (hash === undefined) return undefined;
+  const [, digits = '1'] = /^(\d{1,5})\./.exec(hash) ?? [];
+  return Number(digits);
 }
 
 /** Faults that the order itself causes become rejections; everything else is the vault's own and is thrown. */

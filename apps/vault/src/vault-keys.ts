@@ -20,6 +20,7 @@ import {
 import { ConfigError, type Logger, wipe } from '@cardwright/runtime';
 import { type VaultConfig } from './config.ts';
 import { issuerCertificateFile } from './issuer-certificate-store.ts';
+import { recipientFamily } from './recipient-keys.ts';
 import { missingProductKeys, type NamedKey, productKeys } from './product-keys.ts';
 
 /** EX_TEMPFAIL: the supervisor starts the vault again, and requests are repeated. */
@@ -30,9 +31,6 @@ const ownKeys: readonly NamedKey[] = [
   ['seal/1', { algorithm: 'AES-256', usage: 'SEAL' }],
   ['token/1', { algorithm: 'HMAC-SHA256', usage: 'TOKEN' }],
 ];
-
-/** Name of the key that an issuer encrypts to. */
-export const recipientKeyName = (issuerId: string): string => `jwe/${issuerId}/1`;
 
 export interface VaultKeysOptions {
   readonly config: VaultConfig;
@@ -67,7 +65,7 @@ export async function openVaultKeys(options: VaultKeysOptions): Promise<KeyStore
 }
 
 const recipientKey = (issuerId: string): NamedKey => [
-  recipientKeyName(issuerId),
+  `${recipientFamily(issuerId)}/1`,
   { algorithm: 'EC-P256', usage: 'JWE-RECIPIENT' },
 ];
 const pinKey = (issuerId: string): NamedKey => [

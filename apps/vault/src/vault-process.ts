@@ -9,6 +9,8 @@ import { productProfiles } from '@cardwright/dataprep';
 import { type KeyAdapterStatus, openIccKeyPool } from '@cardwright/keys';
 import { type Lifecycle, type Logger, mtlsServerOptions, systemClock } from '@cardwright/runtime';
 import { readVaultConfig } from './config.ts';
+import { KeyLifeWatch } from './key-life-watch.ts';
+import { openKeyFamily } from './key-family.ts';
 import { openIssuerCertificates } from './issuer-certificate-store.ts';
 import { monthOf, readSchemeCas } from './scheme-trust.ts';
 import { missingKeyOperations, openVaultKeys } from './vault-keys.ts';
@@ -33,6 +35,13 @@ export async function startVault(
   const keyStatus = await keys.status();
   reportKeys(logger, keyStatus);
   requireOperations(keyStatus);
+  const { management } = keys;
+  const warningDays = config.keyWarningDays ?? 90;
+  const keyLives = new KeyLifeWatch({ management, clock: systemClock, logger, warningDays });
+  keyLives.start();
+  onShutdown('key-life-watch', () => {
+    keyLives.stop();
+  });
 
   const certificateFolder = join(config.dataFolder, 'certificates');
   const certificates = await openIssuerCertificates(
@@ -50,7 +59,7 @@ export async function startVault(
   );
   const iccKeys = openIccKeyPool({
     keys,
-    sealKey: await keys.find('seal/1'),
+    sealKey: (await openKeyFamily(keys, 'seal')).current,
     file: join(config.dataFolder, 'icc-keys.sqlite'),
     sizes: iccKeySizes(config.iccKeyPoolSize),
     exponent: 3,
@@ -67,6 +76,7 @@ export async function startVault(
   const service = await VaultService.create({
     keys,
     iccKeys,
+    keyLives,
     certificates,
     products: productProfiles,
     issuerIds,

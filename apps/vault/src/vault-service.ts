@@ -31,7 +31,9 @@ import { type IssuerCertificates } from './issuer-certificate-store.ts';
 import { PreparationService } from './preparation-service.ts';
 import { openPlan } from './sealed-plan.ts';
 import { encryptStationPayload } from './station-payload.ts';
-import { recipientKeyName } from './vault-keys.ts';
+import { type EndingKey, type KeyLifeWatch } from './key-life-watch.ts';
+import { type KeyFamily, openKeyFamily } from './key-family.ts';
+import { RecipientKeys } from './recipient-keys.ts';
 
 /** What the service needs of the pool of ICC keys. */
 export interface IccKeys {
@@ -46,11 +48,20 @@ export interface VaultHealth {
   readonly iccKeysReady: number;
   /** By modulus length: what is ready, what was taken, what had to be made while somebody waited. */
   readonly iccKeyPools: readonly IccKeyPoolStatus[];
+  /** How many keys end soon or have ended; the status names them. */
+  readonly keysEnding: number;
+}
+
+export interface StatusOfVault {
+  readonly keys: KeyAdapterStatus;
+  readonly iccKeysReady: number;
+  readonly keysEnding: readonly EndingKey[];
 }
 
 export interface VaultServiceOptions {
   readonly keys: KeyStore;
   readonly iccKeys: IccKeys;
+  readonly keyLives: Pick<KeyLifeWatch, 'ending'>;
   readonly certificates: IssuerCertificates;
   readonly products: readonly ProductProfile[];
   readonly issuerIds: readonly string[];
@@ -61,23 +72,35 @@ export interface VaultServiceOptions {
   readonly now: () => number;
 }
 
+/** The keys that the vault names itself. */
+interface KeyParts {
+  readonly seals: KeyFamily;
+  readonly tokens: KeyFamily;
+  readonly recipients: RecipientKeys;
+}
+
 export class VaultService {
   readonly #options: VaultServiceOptions;
-  readonly #sealKey: KeyHandle;
+  readonly #parts: KeyParts;
   readonly #preparation: PreparationService;
   readonly #chip: ChipService;
 
-  private constructor(options: VaultServiceOptions, sealKey: KeyHandle, tokenKey: KeyHandle) {
+  private constructor(options: VaultServiceOptions, parts: KeyParts) {
     this.#options = options;
-    this.#sealKey = sealKey;
-    this.#preparation = new PreparationService({ ...options, sealKey, tokenKey });
-    this.#chip = new ChipService({ keys: options.keys, sealKey, now: options.now });
+    this.#parts = parts;
+    const { keys, now } = options;
+    this.#preparation = new PreparationService({ ...options, ...parts });
+    this.#chip = new ChipService({ keys, seals: parts.seals, now });
   }
 
-  /** @throws KeyError KEY_NOT_FOUND when the sealing or the token key is missing */
+  /** @throws KeyError KEY_NOT_FOUND when no sealing, token or recipient key is active */
   static async create(options: VaultServiceOptions): Promise<VaultService> {
-    const { keys } = options;
-    return new VaultService(options, await keys.find('seal/1'), await keys.find('token/1'));
+    const { keys, issuerIds } = options;
+    return new VaultService(options, {
+      seals: await openKeyFamily(keys, 'seal'),
+      tokens: await openKeyFamily(keys, 'token'),
+      recipients: await RecipientKeys.open(keys, issuerIds),
+    });
   }
 
   async prepare(request: PrepareRequest): Promise<PrepareAnswer> {
@@ -93,7 +116,7 @@ export class VaultService {
   /** @throws VaultRefusal PLAN_INVALID, STATION_KEY_INVALID, BAD_MESSAGE */
   async payload(request: PayloadRequest): Promise<PayloadAnswer> {
     const { keys, now } = this.#options;
-    const plan = await openPlan(keys, this.#sealKey, request.sealedPlan);
+    const { plan } = await openPlan(keys, this.#parts.seals, request.sealedPlan);
     return { payload: await encryptStationPayload(plan, request, now()) };
   }
 
@@ -112,44 +135,40 @@ export class VaultService {
   /** @throws VaultRefusal PLAN_INVALID */
   async cryptogram(request: VaultCryptogramRequest): Promise<CryptogramVerdict> {
     const { keys } = this.#options;
-    const plan = await openPlan(keys, this.#sealKey, request.sealedPlan);
+    const { plan } = await openPlan(keys, this.#parts.seals, request.sealedPlan);
     return confirmCryptogram(keys, plan, request.evidence);
   }
 
   /** What issuers encrypt to, and what terminals need to trust the test cards. */
-  async publicKeys(): Promise<VaultPublicKeys> {
-    const { keys, issuerIds, products, certificates } = this.#options;
-    const recipientKeys = [];
-    for (const issuerId of issuerIds) {
-      const jwk = await keys.ecPublicJwk(await keys.find(recipientKeyName(issuerId)));
-      recipientKeys.push({ issuerId, jwk });
-    }
+  publicKeys(): Promise<VaultPublicKeys> {
+    const { products, certificates } = this.#options;
     const capks = new Map(
       certificates.all().map((issuer) => {
         const capk = caPublicKey(issuer);
         return [`${capk.rid}${capk.index}`, capk] as const;
       }),
     );
-    return {
-      recipientKeys,
+    return Promise.resolve({
+      recipientKeys: this.#parts.recipients.published(),
       products: products.map(({ productId, config, emv }) => ({ productId, config, aid: emv.aid })),
       capks: [...capks.values()],
-    };
+    });
   }
 
   /** What holds the keys, and which operations it proved; for operators. */
-  async status(): Promise<{ keys: KeyAdapterStatus; iccKeysReady: number }> {
-    const { keys, iccKeys } = this.#options;
-    return { keys: await keys.status(), iccKeysReady: iccKeys.size() };
+  async status(): Promise<StatusOfVault> {
+    const { keys, iccKeys, keyLives } = this.#options;
+    return { keys: await keys.status(), iccKeysReady: iccKeys.size(), keysEnding: keyLives.ending() };
   }
 
   health(): Promise<VaultHealth> {
-    const { keys, iccKeys } = this.#options;
+    const { keys, iccKeys, keyLives } = this.#options;
     return Promise.resolve({
       status: 'ok',
       keyAdapter: keys.adapter,
       iccKeysReady: iccKeys.size(),
       iccKeyPools: iccKeys.status(),
+      keysEnding: keyLives.ending().length,
     });
   }
 }

@@ -9,10 +9,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
-import { KeyError, type KeyHandle, type KeyPort } from './key-port.ts';
+import { KeyError, type KeyErrorCode, type KeyHandle, type KeyPort } from './key-port.ts';
 
 export interface IccKeyPoolOptions {
   readonly keys: KeyPort;
+  /** Seals new entries. An entry is opened with the key that sealed it, found by name. */
   readonly sealKey: KeyHandle;
   /** SQLite file, made when absent. */
   readonly file: string;
@@ -51,13 +52,17 @@ interface Counters {
 }
 
 const defaultMaxOnDemand = 2;
+const unopened: readonly KeyErrorCode[] = ['SEAL_BROKEN', 'KEY_NOT_FOUND', 'KEY_RETIRED'];
 
 const schema = `
   CREATE TABLE IF NOT EXISTS icc_key (
-    id     TEXT PRIMARY KEY,
-    bits   INTEGER NOT NULL,
-    sealed BLOB NOT NULL
+    id       TEXT PRIMARY KEY,
+    bits     INTEGER NOT NULL,
+    sealed   BLOB NOT NULL,
+    seal_key TEXT NOT NULL DEFAULT 'seal/1'
   ) STRICT`;
+/** Files of earlier versions lack it: there was one sealing key. */
+const sealKeyColumn = `ALTER TABLE icc_key ADD COLUMN seal_key TEXT NOT NULL DEFAULT 'seal/1'`;
 
 export class IccKeyPool {
   readonly #options: IccKeyPoolOptions;
@@ -74,6 +79,8 @@ export class IccKeyPool {
     this.#database = new DatabaseSync(options.file, { timeout: 5_000 });
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON;');
     this.#database.exec(schema);
+    const columns = this.#database.prepare('PRAGMA table_info(icc_key)').all();
+    if (!columns.some(({ name }) => name === 'seal_key')) this.#database.exec(sealKeyColumn);
     this.#fillInBackground();
   }
 
@@ -160,14 +167,15 @@ export class IccKeyPool {
       const entry = this.#removeOne(bits);
       if (!entry) return undefined;
       try {
-        const { keys, sealKey } = this.#options;
+        const { keys } = this.#options;
+        const sealKey = await keys.find(entry.sealKey);
         const key = await keys.unsealRsa(sealKey, entry.sealed, contextOf(entry.id, bits));
         this.#countersOf(bits).takenFromPool++;
         this.#countersOf(bits).isKnownEmpty = false;
         return key;
       } catch (error) {
-        // A changed entry, or one under a retired seal key, is gone for good; the next one may be sound.
-        if (!(error instanceof KeyError) || error.code !== 'SEAL_BROKEN') throw error;
+        // A changed entry, or one under a sealing key that is gone, is gone for good; the next one may be sound.
+        if (!(error instanceof KeyError) || !unopened.includes(error.code)) throw error;
         this.#countersOf(bits).broken++;
         this.#options.onFault?.(error);
       }
@@ -175,18 +183,21 @@ export class IccKeyPool {
   }
 
   /** One statement, committed durably before it returns: two processes on one file cannot get one row. */
-  #removeOne(bits: number): { id: string; sealed: Uint8Array } | undefined {
+  #removeOne(bits: number): { id: string; sealed: Uint8Array; sealKey: string } | undefined {
     // all(), not get(): the statement runs to its end, where SQLite commits.
     const [row] = this.#database
       .prepare(
         `DELETE FROM icc_key
          WHERE id = (SELECT id FROM icc_key WHERE bits = ? ORDER BY rowid LIMIT 1)
-         RETURNING id, sealed`,
+         RETURNING id, sealed, seal_key`,
       )
       .all(bits);
     const id = row?.['id'];
     const sealed = row?.['sealed'];
-    return typeof id === 'string' && sealed instanceof Uint8Array ? { id, sealed } : undefined;
+    const sealKey = row?.['seal_key'];
+    if (typeof id !== 'string' || !(sealed instanceof Uint8Array) || typeof sealKey !== 'string')
+      return undefined;
+    return { id, sealed, sealKey };
   }
 
   #fillInBackground(): void {
@@ -218,8 +229,8 @@ export class IccKeyPool {
       try {
         const sealed = await keys.sealRsa(sealKey, key, contextOf(id, bits));
         this.#database
-          .prepare('INSERT INTO icc_key (id, bits, sealed) VALUES (?, ?, ?)')
-          .run(id, bits, sealed);
+          .prepare('INSERT INTO icc_key (id, bits, sealed, seal_key) VALUES (?, ?, ?, ?)')
+          .run(id, bits, sealed, sealKey.id);
       } finally {
         await keys.release(key);
       }

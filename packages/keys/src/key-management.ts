@@ -173,7 +173,10 @@ export class KeyManagement {
   dueKeys(withinMs: number): readonly KeyInventoryEntry[] {
     const horizonMs = this.#now() + withinMs;
     return this.inventory().filter(
-      (entry) => entry.state === 'expired' || (entry.state === 'active' && entry.activeUntilMs <= horizonMs),
+      ({ state, activeUntilMs, keepUntilMs }) =>
+        state === 'expired' ||
+        (state === 'active' && activeUntilMs <= horizonMs) ||
+        (state === 'retired' && keepUntilMs <= horizonMs),
     );
   }
 

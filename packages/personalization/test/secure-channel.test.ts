@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
 import {
   cpsCardKeyData,
   hex,
@@ -7,6 +8,7 @@ import {
   scp02SessionKeyData,
   scp03Constant,
   scp03KdfInput,
+  tdesEcbDecrypt,
   unhex,
 } from '@cardwright/emv';
 import { decideCardResponse } from '../src/card-response.ts';
@@ -14,7 +16,7 @@ import { deriveScp02CardKeys, openScp02Channel } from '../src/scp02-channel.ts';
 import { openScp03Channel } from '../src/scp03-channel.ts';
 import { HeldKeys, type SecureChannel, type SecurityLevel } from '../src/secure-channel.ts';
 import { testOverAdapters } from '../../keys/test/key-adapters.ts';
-import { importStaticKeys } from './key-fixture.ts';
+import { importStaticKeys, openTestKeys } from './key-fixture.ts';
 
 interface SessionVector {
   readonly name: string;
@@ -43,6 +45,7 @@ const vectors = JSON.parse(
     key?: string;
     seq?: string;
     kcvEnc?: string;
+    sdekEncryptOfKey?: string;
     kcvMac?: string;
     kcvDek?: string;
   })[];
@@ -110,6 +113,20 @@ testOverAdapters('SCP02 session keys match the published check values', async (t
     const data = scp02SessionKeyData(constant, unhex(seq));
     assert.equal(hex(await keys.kcv(await keys.deriveTdesCbc(card.enc, data, 'CARD-SESSION'))), kcv);
   }
+});
+
+test('a key is enciphered under the SCP02 session DEK as published: on the software adapter, for a token would set the parity of the key', async (t) => {
+  const keys = await openTestKeys(t);
+  const [vector] = vectors.scp02.filter(({ seq }) => seq !== undefined);
+  assert.ok(vector?.key !== undefined && vector.seq !== undefined && vector.sdekEncryptOfKey !== undefined);
+  const { key, seq } = vector;
+  const card = await importStaticKeys(keys, 'SCP02', { enc: key, mac: key, dek: key });
+  const dek = await keys.deriveTdesCbc(card.dek, scp02SessionKeyData('0181', unhex(seq)), 'CARD-SESSION');
+  // A card key of a known value: derived from the data that its master key enciphers to it.
+  const master = unhex('0123456789ABCDEFFEDCBA9876543210');
+  const imk = await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC', value: master });
+  const udk = await keys.deriveTdesEcb(imk, tdesEcbDecrypt(master, unhex(key)), 'UDK', false);
+  assert.equal(hex(await keys.wrapForCard(dek, 'TDES-ECB', [udk])), vector.sdekEncryptOfKey);
 });
 
 testOverAdapters('an SCP02 session wraps its commands exactly as published', async (t, open) => {

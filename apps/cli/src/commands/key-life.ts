@@ -107,17 +107,11 @@ export async function exportKeyCommand(
   });
 }
 
-/** Families that the vault itself names by version 1, so that another version would never be used. */
-const fixedFamilies = /^(seal|token|jwe\/.*?)(\/\d+)?$/;
-
 export async function rotateKeyCommand(
   family: string,
   { vault, overlapDays }: VaultOption & { overlapDays: number },
 ): Promise<void> {
   await withVaultKeys(vault, async (keys) => {
-    if (fixedFamilies.test(family)) {
-      throw new KeyCommandFault(`${family} is not rotated yet: the vault uses its version 1 by name`);
-    }
     const handle = await keys.management.rotate(family, overlapDays * dayMs);
     process.stdout.write(`Made ${handle.id}; the one before protects for ${overlapDays} more days\n`);
   });

@@ -14,7 +14,7 @@ async function readStatus(client: MtlsClient): Promise<VaultStatus> {
 }
 
 /** Lines for a person. */
-export function statusLines({ keys, iccKeysReady }: VaultStatus): string[] {
+export function statusLines({ keys, iccKeysReady, keysEnding }: VaultStatus): string[] {
   const { adapter, token, operations } = keys;
   const seen = operations.filter(({ keyBytes }) => keyBytes === 'host').length;
   return [
@@ -27,6 +27,9 @@ export function statusLines({ keys, iccKeysReady }: VaultStatus): string[] {
         ]),
     `ICC keys ready  ${iccKeysReady}`,
     `key bytes       ${seen} of ${operations.length} operations show them to the vault's memory`,
+    ...keysEnding.map(
+      ({ name, state, endsAt }) => `key ends        ${name} (${state}), ${endsAt.slice(0, 10)}`,
+    ),
     '',
     ...operations.map(({ operation, result, keyBytes, note }) =>
       `${operation.padEnd(22)} ${result.padEnd(8)} ${keyBytes.padEnd(7)} ${note ?? ''}`.trimEnd(),

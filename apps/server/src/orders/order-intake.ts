@@ -176,9 +176,14 @@ async function fingerprintOf(
   vault: VaultLink,
   issuerId: string,
   encryptedData: string,
+  comparedWith: string | null = null,
 ): Promise<FingerprintAnswer> {
   try {
-    return await vault.fingerprint({ issuerId, encryptedData });
+    return await vault.fingerprint({
+      issuerId,
+      encryptedData,
+      ...(comparedWith !== null && { comparedWith }),
+    });
   } catch (error) {
     if (!(error instanceof VaultRefusedError)) throw error;
     return { result: 'rejected', field: 'encryptedData' };
@@ -192,7 +197,7 @@ async function compareByVault(
   arrival: OrderArrival,
 ): Promise<IntakeResult> {
   const { issuerId } = arrival;
-  const given = await fingerprintOf(vault, issuerId, arrival.encryptedData);
+  const given = await fingerprintOf(vault, issuerId, arrival.encryptedData, stored.fingerprint);
   if (given.result === 'rejected') return { result: 'invalid-data', field: given.field };
   let fingerprint = stored.fingerprint;
   if (fingerprint === null && stored.encrypted_data !== null) {

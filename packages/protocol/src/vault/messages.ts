@@ -69,7 +69,12 @@ export const PrepareAnswer = Type.Union([
 export type PrepareAnswer = Static<typeof PrepareAnswer>;
 
 export const FingerprintRequest = Type.Object(
-  { issuerId: Type.String(), encryptedData: Type.String() },
+  {
+    issuerId: Type.String(),
+    encryptedData: Type.String(),
+    /** A fingerprint that the answer is compared with: it is made under the same version of the key while that is kept. */
+    comparedWith: Type.Optional(Type.String({ maxLength: 64 })),
+  },
   closed,
 );
 export type FingerprintRequest = Static<typeof FingerprintRequest>;
@@ -170,6 +175,19 @@ export const VaultStatus = Type.Object({
     ),
   }),
   iccKeysReady: Type.Integer(),
+  /** Keys that end soon or have ended and wait to be destroyed; `endsAt` is ISO 8601. */
+  keysEnding: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      state: Type.Union([
+        Type.Literal('active'),
+        Type.Literal('retired'),
+        Type.Literal('expired'),
+        Type.Literal('destroyed'),
+      ]),
+      endsAt: Type.String(),
+    }),
+  ),
 });
 export type VaultStatus = Static<typeof VaultStatus>;
 
