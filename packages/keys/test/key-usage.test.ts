@@ -177,7 +177,11 @@ const keyBlockCases = {
     allowed: ['KBPK/TDES-2KEY', 'KBPK/AES-128', 'KBPK/AES-256'],
   },
   wrapKeyBlock: {
-    run: (keys, key, bench) => keys.management.exportKeyBlock(key, pick(bench, 'CVK/TDES-2KEY')),
+    run: (keys, key, bench) =>
+      keys.management.exportKeyBlock(
+        key,
+        pick(bench, keys.adapter === 'pkcs11' ? 'KBPK/TDES-2KEY' : 'CVK/TDES-2KEY'),
+      ),
     allowed: ['KBPK/TDES-2KEY', 'KBPK/AES-128', 'KBPK/AES-256'],
   },
   beKeyBlock: {
