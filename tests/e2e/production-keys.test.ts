@@ -19,7 +19,6 @@ import {
   verifyCeremonyTranscript,
 } from '@cardwright/keys';
 import { type PrepareAnswer, vaultPaths } from '@cardwright/protocol';
-import { ConfigError } from '@cardwright/runtime';
 import { TestSchemeCa } from '@cardwright/testkit';
 import {
   makeVaultFolder,
@@ -46,8 +45,9 @@ async function refusedFor(place: VaultFolder): Promise<string[]> {
     },
     (refusal: unknown) => refusal,
   );
-  assert(error instanceof ConfigError, String(error));
-  return error.faults.map((fault) => /needs key (\S+) in the token/.exec(fault)?.[1] ?? fault);
+  const { code, faults } = error as { readonly code?: string; readonly faults: readonly string[] };
+  assert.equal(code, 'CONFIG_INVALID', String(error));
+  return faults.map((fault) => /needs key (\S+) in the token/.exec(fault)?.[1] ?? fault);
 }
 
 /** The token as the offline commands open it. */

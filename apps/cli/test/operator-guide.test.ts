@@ -45,6 +45,7 @@ test('the commands of the guide do what it says, one after the other', async (t)
   const keys = await vault.open();
   await keys.ensure('issuer/1', { algorithm: 'RSA', usage: 'ISSUER', bits: 1408 });
   await keys.ensure('imk-ac/1', { algorithm: 'TDES-2KEY', usage: 'IMK-AC' });
+  await keys.ensure('seal/1', { algorithm: 'AES-256', usage: 'SEAL' });
   await keys.close();
 
   const components = [1, 2, 3].map(() => Uint8Array.from(randomBytes(32)));
@@ -74,13 +75,15 @@ test('the commands of the guide do what it says, one after the other', async (t)
     /^D0\d{3}E0TX00N/m,
     /imk-ac\/2 +active +IMK-AC/,
     /Made imk-ac\/3/,
+    /Made issuer\/2/,
+    /Made seal\/2/,
     /"Ben Brandt"/,
     /valid until 4506/,
   ]) {
     assert.match(all, expected);
   }
   for (const secret of components) assert.equal(all.includes(hex(secret)), false);
-  assert.ok(commands.length >= 12);
+  assert.ok(commands.length >= 14);
 });
 
 function writeAnswer(folder: string, ca: TestSchemeCa): void {
