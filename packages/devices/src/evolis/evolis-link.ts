@@ -35,13 +35,13 @@ export interface EvolisLimits {
 }
 
 export const defaultEvolisLimits: EvolisLimits = {
-  queryMs: 10_000,
+  queryMs: 4_000,
   moveMs: 60_000,
   printMs: 300_000,
   pollMs: 100,
-  silenceMs: 20_000,
+  silenceMs: 8_000,
   sessionMs: 50_000,
-  chipMs: 15_000,
+  chipMs: 8_000,
 };
 
 /** Raw commands (programming guide, without ESC and CR). */
