@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts, startSandbox } from '../apps/cli/src/sandbox/sandbox.ts';
+import { freePorts } from '../apps/cli/src/sandbox/free-ports.ts';
+import { startSandbox } from '../apps/cli/src/sandbox/sandbox.ts';
 import { type Measurement, summarize } from './measurement.ts';
 
 export async function benchWholeFlow(count: number): Promise<Measurement[]> {

@@ -14,7 +14,8 @@ import { deriveUdk, encipherPinBlockFormat4, hex, oddParity, unhex } from '@card
 import { openSoftwareKeys } from '@cardwright/keys';
 import { type Canary, scanForCanaries, scanProcessMemory } from '@cardwright/testkit';
 import { provisionSandbox } from '../../apps/cli/src/sandbox/provision.ts';
-import { freePorts, type Sandbox, startSandbox } from '../../apps/cli/src/sandbox/sandbox.ts';
+import { freePorts } from '../../apps/cli/src/sandbox/free-ports.ts';
+import { type Sandbox, startSandbox } from '../../apps/cli/src/sandbox/sandbox.ts';
 import { awaitFinished } from './sandbox-fixture.ts';
 
 /** Fewer only to try the test itself; CI makes the hundred. */

@@ -6,12 +6,8 @@ import { join } from 'node:path';
 import { type OrderView } from '@cardwright/protocol';
 import { type ComponentName, type SandboxLayout } from '../../apps/cli/src/sandbox/layout.ts';
 import { provisionSandbox, type SandboxSettings } from '../../apps/cli/src/sandbox/provision.ts';
-import {
-  freePorts,
-  type IssuerCardView,
-  type Sandbox,
-  startSandbox,
-} from '../../apps/cli/src/sandbox/sandbox.ts';
+import { freePorts } from '../../apps/cli/src/sandbox/free-ports.ts';
+import { type IssuerCardView, type Sandbox, startSandbox } from '../../apps/cli/src/sandbox/sandbox.ts';
 
 export interface FixtureOptions {
   readonly secureChannel?: 'SCP02' | 'SCP03';

@@ -12,7 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { join } from 'node:path';
 import { type PostgresCluster, startPostgresCluster } from '@cardwright/testkit';
 import { type SandboxLayout } from '../../apps/cli/src/sandbox/layout.ts';
-import { freePorts, type IssuedCard } from '../../apps/cli/src/sandbox/sandbox.ts';
+import { freePorts } from '../../apps/cli/src/sandbox/free-ports.ts';
+import { type IssuedCard } from '../../apps/cli/src/sandbox/sandbox.ts';
 import { awaitFinished, type Fixture, physicalCards, startFixture } from './sandbox-fixture.ts';
 
 type Json = Record<string, unknown>;
@@ -93,6 +94,9 @@ async function twoNodes(): Promise<{ readonly fixture: Fixture; readonly second:
     prepare: async (layout) => {
       started.second = await startSecondNode(layout);
     },
+  }).catch(async (error: unknown) => {
+    await kill(started.second);
+    throw error;
   });
   assert.ok(started.second);
   return { fixture, second: started.second };

@@ -12,7 +12,8 @@ import { collectDemoFiles, type DemoFiles } from './demo-files.ts';
 import { createDescriber } from './demo-timeline.ts';
 import { listFaults } from './fault-list.ts';
 import { sandboxFacts } from '../sandbox/layout.ts';
-import { freePorts, type IssuerCardView, type Sandbox, startSandbox } from '../sandbox/sandbox.ts';
+import { freePorts } from '../sandbox/free-ports.ts';
+import { type IssuerCardView, type Sandbox, startSandbox } from '../sandbox/sandbox.ts';
 
 export interface DemoOptions {
   readonly name: string;

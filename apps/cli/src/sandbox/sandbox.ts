@@ -4,13 +4,11 @@
  * Order matters only for the first start: the issuer needs the vault's public key. Afterwards any process may
  * die and come back in any order.
  */
-import { randomInt } from 'node:crypto';
-import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { check, operatorPaths, OrderView, vaultPaths, VaultPublicKeys } from '@cardwright/protocol';
 import { createMtlsClient, type MtlsClient } from '@cardwright/runtime';
-import { sandboxFacts, type SandboxLayout, type SandboxPorts } from './layout.ts';
+import { sandboxFacts, type SandboxLayout } from './layout.ts';
 import { provisionSandbox, type SandboxSettings, writeIssuerConfig } from './provision.ts';
 import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts';
 
@@ -43,40 +41,6 @@ export interface Sandbox {
   /** Calls `look` until it returns a value. @throws after `limitMs`, naming `what` */
   until<T>(what: string, look: () => Promise<T | undefined>, limitMs?: number): Promise<T>;
   stop(): Promise<void>;
-}
-
-/**
- * A listener on a random port below the ephemeral range: there the system takes ports for outgoing connections, one
- * of which could seize ours between this look and the start of the process that it is for.
- */
-async function listenSomewhere(): Promise<Server> {
-  for (;;) {
-    const server = createServer();
-    const port = randomInt(20_000, 32_000);
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (isFree) return server;
-  }
-}
-
-/** Ports that are free right now. */
-export async function freePorts(): Promise<SandboxPorts> {
-  const servers = await Promise.all(Array.from({ length: 8 }, listenSomewhere));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  const [
-    issuerApi = 0,
-    station = 0,
-    operator = 0,
-    vault = 0,
-    notifications = 0,
-    issuerApp = 0,
-    printer = 0,
-    chip = 0,
-  ] = ports;
-  return { issuerApi, station, operator, vault, notifications, issuerApp, printer, chip };
 }
 
 /** A client of the vault of the sandbox in `layout`. */
